@@ -134,7 +134,9 @@ class Size(Kind):
 
     def evidence(self, operand: str) -> Evidence:
         number, unit = size_parts(operand)
-        return [(operand, rf"(?<!\d)0*{number}\s*{unit.replace('i', '')}\b")]
+        unit = unit.replace("i", "")
+        in_full = {"KB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte"}.get(unit, "byte")
+        return [(operand, rf"(?<!\d)0*{number}\s*(?:{unit}|{in_full})\b")]
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,11 @@ class Date(Kind):
     """A date as YAML writes it: 2026-11-22."""
 
     def error(self, value: Any) -> str | None:
-        return None if isinstance(value, dt.date) and not isinstance(value, dt.datetime) else "phải là ngày dạng YYYY-MM-DD"
+        return (
+            None
+            if isinstance(value, dt.date) and not isinstance(value, dt.datetime)
+            else "phải là ngày dạng YYYY-MM-DD"
+        )
 
     def show(self, value: dt.date) -> str:
         return f"{value:%d/%m/%Y}"
@@ -390,7 +396,10 @@ ENCRYPTED = Enum(
 OTHER_SYSTEMS = Enum(
     {
         "none": ("không đặt ra", ""),
-        "declared": ("người dùng cam kết không dùng chung mật khẩu với hệ thống khác", r"trùng|giống|dùng chung|các hệ thống"),
+        "declared": (
+            "người dùng cam kết không dùng chung mật khẩu với hệ thống khác",
+            r"trùng|giống|dùng chung|các hệ thống",
+        ),
     }
 )
 COUNT_FROM = Enum(
@@ -543,7 +552,11 @@ _WORKING_DAYS = Int("ngày làm việc", 0, 250)
 
 def _show_stage(value: Mapping) -> str:
     after = value["after"]
-    when = f"sau {after['months']} tháng" if "months" in after else f"sau {after['working_days']} ngày làm việc từ ngày gửi thông báo"
+    when = (
+        f"sau {after['months']} tháng"
+        if "months" in after
+        else f"sau {after['working_days']} ngày làm việc từ ngày gửi thông báo"
+    )
     return f"{when}: {STAGE_ACTION.show(value['action'])}"
 
 
@@ -757,7 +770,11 @@ TREE = {
         "agency": Leaves(Leaf(REPORT, "Báo cáo của các cơ quan", ("max", "exact"), null=True)),
     },
     "single_sign_on": {
-        "ldap_applications": Leaf(ListOf(Str("mã ứng dụng chữ thường, ví dụ portal", r"[a-z][a-z0-9_]*")), "Ứng dụng xác thực qua LDAP", ALL_OF),
+        "ldap_applications": Leaf(
+            ListOf(Str("mã ứng dụng chữ thường, ví dụ portal", r"[a-z][a-z0-9_]*")),
+            "Ứng dụng xác thực qua LDAP",
+            ALL_OF,
+        ),
         "provincial": _yes("Đăng nhập tập trung của tỉnh"),
     },
     "character_set": Leaf(Str("bảng mã UTF-8", "UTF-8"), "Bảng mã tiếng Việt", EXACT),

@@ -18,7 +18,9 @@ def size_parts(text: object) -> tuple[int, str]:
     """Number and unit of a size; `ValueError` (in Vietnamese, naming the value) when it is not one."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if not match or match[2] not in _UNITS:
-        raise ValueError(f"{text!r} không phải là dung lượng: viết số nguyên kèm đơn vị, ví dụ 500MB, 2GiB ({', '.join(_UNITS)})")
+        raise ValueError(
+            f"{text!r} không phải là dung lượng: viết số nguyên kèm đơn vị, ví dụ 500MB, 2GiB ({', '.join(_UNITS)})"
+        )
     return int(match[1]), match[2]
 
 

@@ -1,0 +1,77 @@
+#!/bin/sh
+# host.sh -- test hosts: Debian 13 systemd containers that look like ordinary machines, reached over ssh.
+#
+#   host.sh up NAME FQDN [IMAGE]    make (or start) a host; prints its address. IMAGE: default from image.sh
+#   host.sh down NAME...            remove hosts; no error when there are none
+#   host.sh exec NAME CMD...        run a command as root on a host, without ssh
+#   host.sh key                     print the path of the private ssh key that opens every host
+#   host.sh commit NAME IMAGE       keep the stopped state of a host as an image
+#
+# The network has no way out: what a host can reach are the other hosts, so "nothing asks the internet" is a fact here.
+# The capabilities are those of an ordinary machine that the roles need: without SYS_ADMIN systemd skips the sandboxing of
+# units without a word, without NET_ADMIN there is no nftables.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+network=congvu-mail
+subnet=10.201.0.0/24
+controller=10.201.0.1/24
+key=$root/build/lab/ssh/id_ed25519
+podman() { "$here/hostns.sh" podman "$@"; }
+die() { echo "host: $*" >&2; exit 1; }
+
+make_key() {
+    [ -f "$key" ] && return 0
+    mkdir -p "${key%/*}" && chmod 700 "${key%/*}"
+    ( flock 8; [ -f "$key" ] || ssh-keygen -q -t ed25519 -N '' -C congvu-mail-test -f "$key" ) 8>"${key%/*}/lock"
+}
+address() { podman inspect --format "{{(index .NetworkSettings.Networks \"$network\").IPAddress}}" "$1"; }
+
+up() {
+    name=$1 fqdn=$2 image=${3-}
+    make_key
+    if podman container exists "$name"; then
+        podman start "$name" >/dev/null
+    else
+        [ -n "$image" ] || image=$("$here/image.sh")
+        ( flock 8; podman network exists "$network" ||
+            podman network create --internal --disable-dns --subnet "$subnet" "$network" >/dev/null ) 8>"$root/build/lab/network.lock"
+        podman run --detach --name "$name" --hostname "$fqdn" --systemd=always --network "$network" --dns=none --no-hosts \
+            --cap-add=SYS_ADMIN,NET_ADMIN,NET_RAW --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+            --stop-timeout 20 "$image" /sbin/init >/dev/null
+    fi
+    # An internal network's bridge has no address of its own; with one, this machine (the controller) reaches the hosts,
+    # and still nothing is routed for them.
+    ip address replace "$controller" dev "$(podman network inspect --format '{{.NetworkInterface}}' "$network")"
+    ip=$(address "$name")
+    # What an installer would have written: names of the machine itself, and who may log in. Truncated in place each time:
+    # the address of a started host may be another.
+    podman exec "$name" sh -ec 'printf "127.0.0.1 localhost\n%s %s %s\n" "$1" "$2" "${2%%.*}" >/etc/hosts
+        umask 077; mkdir -p /root/.ssh; printf "%s\n" "$3" >/root/.ssh/authorized_keys' \
+        up "$ip" "$fqdn" "$(cat "$key.pub")"
+    # sshd answers with its banner: the machine is ready to be configured.
+    python3 - "$ip" <<'PY' || die "$name does not answer on port 22 within 60 s: look with '$0 exec $name journalctl -b'"
+import socket, sys, time
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline:
+    try:
+        with socket.create_connection((sys.argv[1], 22), 2) as s:
+            s.settimeout(2)
+            if s.recv(4) == b"SSH-":
+                sys.exit(0)
+    except OSError:
+        time.sleep(0.1)
+sys.exit(1)
+PY
+    echo "$ip"
+}
+
+case ${1-} in
+up)     shift; [ $# -ge 2 ] || die "usage: up NAME FQDN [IMAGE]"; up "$@" ;;
+down)   shift; for n; do podman rm --force --ignore --time 0 "$n" >/dev/null; done ;;
+exec)   shift; n=$1; shift; podman exec -i "$n" "$@" ;;
+key)    make_key; echo "$key" ;;
+commit) podman stop --time 30 "$2" >/dev/null
+        podman commit --quiet "$2" "$3" >/dev/null ;;
+*)      die "usage: up NAME FQDN [IMAGE] | down NAME... | exec NAME CMD... | key | commit NAME IMAGE" ;;
+esac
