@@ -73,9 +73,9 @@ class Text:
         return plain(quote) in self.words
 
     def clauses_of(self, quote: str) -> list[str]:
-        """The clauses in which the quote begins."""
-        starts = [match.start() for match in re.finditer(re.escape(plain(quote)), self.words)]
-        return [unit.clause for start in starts for unit in self.units if unit.start <= start < unit.end]
+        """The clauses the quote stands in; more than one where it runs over a border or occurs again."""
+        spans = [match.span() for match in re.finditer(re.escape(plain(quote)), self.words)]
+        return [unit.clause for start, end in spans for unit in self.units if unit.start < end and start < unit.end]
 
 
 def within(clause: str, container: str) -> bool:

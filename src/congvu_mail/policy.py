@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -400,7 +401,7 @@ class _Checker:
             self.report(
                 here, bound, f"bound chưa nêu {', '.join(missing)}", "ghi mức của Quy chế cho từng phần của giá trị"
             )
-        printed = plain(f"{data.get('quote', '')} {data.get('quote_restored', '')}").casefold()
+        printed = _folded(f"{data.get('quote', '')} {data.get('quote_restored', '')}")
         for rule in rules:
             if basis != "law" and (absent := rule.not_printed(printed, basis)):
                 remedy = "trích câu có con số đó; nếu văn bản không ghi thì dùng basis: reading hoặc operator"
@@ -625,6 +626,11 @@ def find(data: Any, path: str) -> Any:
         else:
             return None
     return data
+
+
+def _folded(quote: str) -> str:
+    """A quote for looking up figures and words: marks such as `*` and `#` stay, they may be what is looked for."""
+    return " ".join(unicodedata.normalize("NFC", quote).replace("\\", "").split()).casefold()
 
 
 def _shorten(value: Any, length: int = 100) -> str:
