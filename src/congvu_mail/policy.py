@@ -20,6 +20,7 @@ import yaml
 
 from congvu_mail import policy_schema as schema
 from congvu_mail.clauses import CLAUSE, CLAUSE_FORM, Text, plain, within
+from congvu_mail.naming import check_naming
 
 QUOTE_WORDS = 25
 NO_TEXTS = "REGULATION_TEXTS chưa đặt: trích dẫn KHÔNG được đối chiếu với văn bản quy chế"
@@ -63,9 +64,7 @@ class Document:
 
     def report(self, path: KeyPath, value: Any, problem: str, remedy: str) -> None:
         """Note a problem at the key path."""
-        self.problems.append(
-            Problem(self.file, self.line(path), path_text(path) or "mail_policy", value, problem, remedy)
-        )
+        self.problems.append(Problem(self.file, self.line(path), path_text(path) or "mail_policy", value, problem, remedy))
 
 
 def path_text(path: KeyPath) -> str:
@@ -136,9 +135,7 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node | None, path: KeyPath, d
             if key in result:
                 where = path_text(here).removeprefix("mail_policy.")
                 problem = f"khóa trùng với dòng {document.lines[here]}"
-                document.problems.append(
-                    Problem(document.file, line, where, None, problem, "giữ một trong hai, xóa khóa kia")
-                )
+                document.problems.append(Problem(document.file, line, where, None, problem, "giữ một trong hai, xóa khóa kia"))
                 continue
             document.lines[here] = line
             result[key] = _construct(loader, value_node, here, document)
@@ -167,9 +164,7 @@ def check_policy(
     return sorted(document.problems, key=lambda problem: problem.line)
 
 
-def check_document(
-    document: Document, texts_dir: str | os.PathLike | None = None, today: dt.date | None = None
-) -> None:
+def check_document(document: Document, texts_dir: str | os.PathLike | None = None, today: dt.date | None = None) -> None:
     """Check a loaded file, adding to its problems."""
     checker = _Checker(document, _read_text(document, texts_dir) if texts_dir else None, today or dt.date.today())
     checker.node(document.data, schema.TREE, ())
@@ -209,7 +204,7 @@ class _Checker:
             case schema.Leaves():
                 self.leaf_list(data, expected, path)
             case schema.Naming():
-                self.naming(data, path)
+                self.naming(data, expected, path)
             case schema.Clauses():
                 self.clauses(data, path)
             case _:
@@ -252,9 +247,7 @@ class _Checker:
 
     def leaf(self, data: Any, expected: schema.Leaf, path: KeyPath) -> None:
         if not is_leaf(data):
-            self.report(
-                path, data, "thiếu căn cứ (basis)", "ghi value, basis và căn cứ: clause, quote, bound hoặc note"
-            )
+            self.report(path, data, "thiếu căn cứ (basis)", "ghi value, basis và căn cứ: clause, quote, bound hoặc note")
             return
         self.unknown_keys(data, schema.LEAF_KEYS, path)
         self.grounds(data, path)
@@ -317,9 +310,7 @@ class _Checker:
         if isinstance(clause, str) and not CLAUSE.fullmatch(clause):
             self.report((*path, "clause"), clause, "điều khoản sai dạng", f"ghi {CLAUSE_FORM}")
         if isinstance(quote, str) and (count := len(plain(quote).split())) > QUOTE_WORDS:
-            self.report(
-                (*path, "quote"), quote, f"trích dẫn dài {count} từ", f"rút còn tối đa {QUOTE_WORDS} từ liền nhau"
-            )
+            self.report((*path, "quote"), quote, f"trích dẫn dài {count} từ", f"rút còn tối đa {QUOTE_WORDS} từ liền nhau")
         if isinstance(quote, str) and isinstance(clause, str) and basis != "law":
             self.quote_in_text(quote, clause, (*path, "quote"))
 
@@ -327,18 +318,14 @@ class _Checker:
         if self.text is None:
             return
         if not self.text.contains(quote):
-            self.report(
-                path, quote, "trích dẫn không có trong văn bản", "chép lại nguyên văn, kể cả chỗ bản quét bị lỗi"
-            )
+            self.report(path, quote, "trích dẫn không có trong văn bản", "chép lại nguyên văn, kể cả chỗ bản quét bị lỗi")
             return
         known = self.text.clauses()
         while clause not in known and " " in clause:  # a division the scan has damaged: look in the one around it
             clause = clause.rpartition(" ")[0].rpartition(" ")[0]
         found = self.text.clauses_of(quote)
         if clause in known and not any(within(place, clause) for place in found):
-            self.report(
-                path, quote, f"trích dẫn không nằm ở {clause} mà ở {', '.join(found)}", "sửa clause hoặc trích dẫn"
-            )
+            self.report(path, quote, f"trích dẫn không nằm ở {clause} mà ở {', '.join(found)}", "sửa clause hoặc trích dẫn")
 
     def exception(self, data: Mapping, path: KeyPath) -> None:
         if "exception" not in data:
@@ -349,9 +336,7 @@ class _Checker:
             return
         for key in ("document", "approved_by"):
             if not (isinstance(exception[key], str) and exception[key].strip()):
-                self.report(
-                    (*here, key), exception[key], "không được để trống", "ghi số văn bản cho phép và người phê duyệt"
-                )
+                self.report((*here, key), exception[key], "không được để trống", "ghi số văn bản cho phép và người phê duyệt")
         for key in ("date", "until"):
             if complaint := schema.Date().error(exception[key]):
                 self.report((*here, key), exception[key], complaint, "ghi ngày, ví dụ 2026-12-31")
@@ -376,56 +361,47 @@ class _Checker:
         """The regulation's own figure: well formed, of the right direction, printed in the quote, obeyed by the value."""
         basis, here = data["basis"], (*path, "bound")
         if "bound" not in data:
-            if expected.bounds and basis in ("regulation", "reading"):
+            if expected.bounds and expected.bound_required and basis in ("regulation", "reading"):
                 example = f"{{{expected.bounds[0]}: ...}}"
                 self.report(here, None, "thiếu mức của Quy chế (bound)", f"ghi con số của Quy chế, ví dụ {example}")
             return
         bound = data["bound"]
         if not isinstance(bound, Mapping) or not bound:
-            self.report(
-                here, bound, "bound sai dạng", f"ghi một trong {', '.join(schema.OPERATORS)} và con số của Quy chế"
-            )
+            self.report(here, bound, "bound sai dạng", f"ghi một trong {', '.join(schema.OPERATORS)} và con số của Quy chế")
             return
         rules = []
         for operator, operand in bound.items():
             complaints: list[str] = []
             rules += _rules(operator, operand, data["value"], expected, "", complaints)
             for complaint in complaints:
-                self.report(
-                    (*here, operator), operand, complaint, f"dùng {', '.join(expected.bounds)} với giá trị đúng kiểu"
-                )
+                self.report((*here, operator), operand, complaint, f"dùng {', '.join(expected.bounds)} với giá trị đúng kiểu")
         if len(self.document.problems) and any(p.path.startswith(path_text(here)) for p in self.document.problems):
             return
         missing = _uncovered(expected.kind, data["value"], [rule.where for rule in rules])
         if missing:
-            self.report(
-                here, bound, f"bound chưa nêu {', '.join(missing)}", "ghi mức của Quy chế cho từng phần của giá trị"
-            )
+            self.report(here, bound, f"bound chưa nêu {', '.join(missing)}", "ghi mức của Quy chế cho từng phần của giá trị")
         printed = _folded(f"{data.get('quote', '')} {data.get('quote_restored', '')}")
         for rule in rules:
             if basis != "law" and (absent := rule.not_printed(printed, basis)):
                 remedy = "trích câu có con số đó; nếu văn bản không ghi thì dùng basis: reading hoặc operator"
                 self.report(here, bound, f"trích dẫn không có {absent}", remedy)
             if not rule.obeyed(bound) and not self.excepted(data):
-                problem = f"trái Quy chế: {rule.where + ' ' if rule.where else ''}{schema.OPERATORS[rule.operator]} {rule.shown()}"
+                problem = f"trái Quy chế, phải {schema.OPERATORS[rule.operator]} {rule.shown()}"
                 remedy = "đưa giá trị về mức của Quy chế, hoặc khai exception {document, date, until, approved_by}"
                 self.report((*path, "value"), data["value"], problem, remedy)
 
     # --- the two lists with rules of their own
 
-    def naming(self, data: Any, path: KeyPath) -> None:
+    def naming(self, data: Any, expected: schema.Naming, path: KeyPath) -> None:
         if not isinstance(data, Mapping):
             self.report(path, data, "phải là một nhóm khóa", "ghi quy tắc đặt địa chỉ của Quy chế")
             return
         for here, leaf in leaves(data, path):
-            self.grounds(leaf, here)
-            self.exception(leaf, here)
-        try:
-            from congvu_mail.naming import check_naming
-        except ImportError:
-            return
-        for found in check_naming(data):
-            self.report((*path, *found.path), found.value, found.problem, found.remedy)
+            self.leaf(leaf, expected.leaf, here)
+        for sentence in check_naming(data):
+            where, _, problem = sentence.partition(": ")
+            here = tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", where))
+            self.report(here, None, problem, "sửa quy tắc đặt địa chỉ tại đây")
 
     def clauses(self, data: Any, path: KeyPath) -> None:
         if not isinstance(data, list) or not data:
@@ -519,9 +495,7 @@ class _Checker:
         for position, leaf in enumerate(self.document.data["inactivity"]["stages"]):
             after, path = leaf["value"]["after"], ("inactivity", "stages", position, "value")
             if after.get("months", months) < months:
-                self.report(
-                    path, after["months"], "bước này đến hạn trước bước đứng trên", "xếp các bước theo thời gian"
-                )
+                self.report(path, after["months"], "bước này đến hạn trước bước đứng trên", "xếp các bước theo thời gian")
             if ("working_days" in after) != ("since" in after) or ("since" in after and not noticed):
                 problem = "thời hạn ngày làm việc phải tính từ một bước notice đứng trên"
                 self.report(path, leaf["value"]["action"], problem, "thêm bước notice, ghi since: notice")
@@ -579,9 +553,7 @@ class _Rule:
         return {"min": amount >= limit, "max": amount <= limit, "exact": amount == limit}[self.operator]
 
 
-def _rules(
-    operator: str, operand: Any, value: Any, leaf: schema.Leaf, where: str, complaints: list[str]
-) -> list[_Rule]:
+def _rules(operator: str, operand: Any, value: Any, leaf: schema.Leaf, where: str, complaints: list[str]) -> list[_Rule]:
     """The comparisons one operator of a bound stands for; what is malformed goes to `complaints`."""
     kind = leaf.kind
     if isinstance(kind, schema.Fields):

@@ -81,7 +81,7 @@ class Bool(Kind):
         return "có" if value else "không"
 
 
-_WORDS = dict(enumerate("không một hai ba bốn năm sáu bảy tám chín mười".split()))
+_WORDS = dict(enumerate(["không", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tám", "chín", "mười"]))
 _PHRASES = {  # figures a regulation gives without a number
     ("tháng", 1): r"hàng tháng|hằng tháng|mỗi tháng",
     ("tháng", 3): r"hàng quý|hằng quý|mỗi quý|\bquý\b",
@@ -219,11 +219,7 @@ class Date(Kind):
     """A date as YAML writes it: 2026-11-22."""
 
     def error(self, value: Any) -> str | None:
-        return (
-            None
-            if isinstance(value, dt.date) and not isinstance(value, dt.datetime)
-            else "phải là ngày dạng YYYY-MM-DD"
-        )
+        return None if isinstance(value, dt.date) and not isinstance(value, dt.datetime) else "phải là ngày dạng YYYY-MM-DD"
 
     def show(self, value: dt.date) -> str:
         return f"{value:%d/%m/%Y}"
@@ -287,6 +283,14 @@ class Fields(Kind):
         return self.showing(value)
 
 
+@dataclass(frozen=True)
+class Convention(Kind):
+    """A rule for addresses; `congvu_mail.naming` knows its shape."""
+
+    def error(self, value: Any) -> str | None:
+        return None
+
+
 # --- nodes of the tree ------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +310,7 @@ class Leaf:
     label: str
     bounds: tuple[str, ...] = ()
     null: bool = False
+    bound_required: bool = True
 
 
 @dataclass(frozen=True)
@@ -317,7 +322,9 @@ class Leaves:
 
 @dataclass(frozen=True)
 class Naming:
-    """The address conventions: any tree of leaves; `congvu_mail.naming` knows their names and shapes."""
+    """The address conventions: any tree of leaves of this form; `congvu_mail.naming` knows their names and shapes."""
+
+    leaf: Leaf = Leaf(Convention(), "Quy tắc đặt địa chỉ", EXACT, null=True, bound_required=False)
 
 
 @dataclass(frozen=True)

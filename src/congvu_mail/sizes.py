@@ -18,9 +18,7 @@ def size_parts(text: object) -> tuple[int, str]:
     """Number and unit of a size; `ValueError` (in Vietnamese, naming the value) when it is not one."""
     match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if not match or match[2] not in _UNITS:
-        raise ValueError(
-            f"{text!r} không phải là dung lượng: viết số nguyên kèm đơn vị, ví dụ 500MB, 2GiB ({', '.join(_UNITS)})"
-        )
+        raise ValueError(f"{text!r} không phải là dung lượng: viết số nguyên kèm đơn vị, ví dụ 500MB, 2GiB ({', '.join(_UNITS)})")
     return int(match[1]), match[2]
 
 
@@ -48,7 +46,7 @@ def quota_bytes(leaf: dict) -> int:
 
 
 def attachment_bytes(attachment_total: str) -> int:
-    """Largest sum of decoded attachments to accept: ``50MB`` lets 50 MiB (52428800 bytes) through, so both readings are served."""
+    """Largest sum of decoded attachments to accept: ``50MB`` lets 50 MiB (52428800 bytes) through, to serve both readings."""
     return binary_bytes(attachment_total)
 
 
