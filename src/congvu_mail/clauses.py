@@ -18,7 +18,7 @@ _PAGE_NUMBER = re.compile(r"\W*\d{1,3}\W*")
 
 _ARTICLE = re.compile(r"Điề[un] (\d+) ?[.:]")  # 'Điền 12' and 'Điều 13:' are printed so
 _PARAGRAPH = re.compile(r"(\d+)\. ?")
-_POINT = re.compile(r"([a-zđ])\) ")
+_POINT = re.compile(r"([a-zđ])[),] ")  # one text prints 'c,'
 _POINTS = "abcdđeghiklmnopqrstuvxy"
 
 
