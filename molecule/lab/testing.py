@@ -39,3 +39,10 @@ def wait_until(condition: Callable[[], Any], timeout: float = 30, what: str = "t
             return result
         assert time.monotonic() < deadline, f"{what} did not come true within {timeout} s"
         time.sleep(0.2)
+
+
+def play(playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a playbook against the scenario's hosts; returncode and stdout tell how it went."""
+    environment = {**os.environ, "ANSIBLE_CONFIG": f"{ROOT}/ansible.cfg"}
+    argv = ["ansible-playbook", "--inventory", INVENTORY, playbook, *arguments]
+    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
