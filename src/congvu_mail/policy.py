@@ -26,6 +26,7 @@ QUOTE_WORDS = 25
 NO_TEXTS = "REGULATION_TEXTS chưa đặt: trích dẫn KHÔNG được đối chiếu với văn bản quy chế"
 
 KeyPath = tuple[str | int, ...]
+_ABSENT = object()
 _CLAUSE_KEYS = ("clause", "summary", "met_by", "by")
 _POLICY_PATH = re.compile(r"[a-z_]+(?:\.[a-z_0-9]+|\[\d+\])*")
 _DOCUMENT_PATH = re.compile(r"(?:playbooks|docs)/[\w./-]+")
@@ -159,7 +160,7 @@ def check_policy(
     `today` decides whether an exception is in force.
     """
     document = load_policy(path)
-    if document.data is not None:
+    if document.data is not None or not document.problems:
         check_document(document, texts_dir, today)
     return sorted(document.problems, key=lambda problem: problem.line)
 
@@ -168,7 +169,7 @@ def check_document(document: Document, texts_dir: str | os.PathLike | None = Non
     """Check a loaded file, adding to its problems."""
     checker = _Checker(document, _read_text(document, texts_dir) if texts_dir else None, today or dt.date.today())
     checker.node(document.data, schema.TREE, ())
-    if not document.problems:  # these read across leaves, which must be sound for that
+    if not checker.malformed:
         checker.across()
 
 
@@ -192,6 +193,12 @@ class _Checker:
     def __init__(self, document: Document, text: Text | None, today: dt.date) -> None:
         self.document, self.text, self.today = document, text, today
         self.report = document.report
+        self.malformed = False  # then rules across leaves cannot be looked at
+
+    def malform(self, path: KeyPath, value: Any, problem: str, remedy: str) -> None:
+        """Report something that is missing or of the wrong type."""
+        self.malformed = True
+        self.report(path, value, problem, remedy)
 
     # --- structure
 
@@ -212,7 +219,7 @@ class _Checker:
 
     def group(self, data: Any, expected: Mapping, path: KeyPath) -> None:
         if not isinstance(data, Mapping):
-            self.report(path, data, "phải là một nhóm khóa", f"ghi các khóa {', '.join(expected)}")
+            self.malform(path, data, "phải là một nhóm khóa", f"ghi các khóa {', '.join(expected)}")
             return
         self.unknown_keys(data, expected, path)
         for key, child in expected.items():
@@ -220,7 +227,7 @@ class _Checker:
                 self.node(data[key], child, (*path, key))
             else:
                 remedy = "thêm khóa này; nếu Quy chế không quy định thì ghi basis: operator kèm note"
-                self.report((*path, key), None, "thiếu khóa bắt buộc", remedy)
+                self.malform((*path, key), None, "thiếu khóa bắt buộc", remedy)
 
     def unknown_keys(self, data: Mapping, known: Iterable[str], path: KeyPath) -> None:
         for key in data:
@@ -238,7 +245,7 @@ class _Checker:
     def leaf_list(self, data: Any, expected: schema.Leaves, path: KeyPath) -> None:
         if not isinstance(data, list) or not data:
             remedy = "ghi ít nhất một mục; nếu không áp dụng thì một mục value: null, basis: operator kèm note"
-            self.report(path, data, "phải là danh sách các mục có basis", remedy)
+            self.malform(path, data, "phải là danh sách các mục có basis", remedy)
             return
         for position, item in enumerate(data):
             self.leaf(item, expected.leaf, (*path, position))
@@ -247,18 +254,18 @@ class _Checker:
 
     def leaf(self, data: Any, expected: schema.Leaf, path: KeyPath) -> None:
         if not is_leaf(data):
-            self.report(path, data, "thiếu căn cứ (basis)", "ghi value, basis và căn cứ: clause, quote, bound hoặc note")
+            self.malform(path, data, "thiếu căn cứ (basis)", "ghi value, basis và căn cứ: clause, quote, bound hoặc note")
             return
         self.unknown_keys(data, schema.LEAF_KEYS, path)
         self.grounds(data, path)
         self.exception(data, path)
         if "value" not in data:
-            self.report((*path, "value"), None, "thiếu giá trị", "thêm value; nếu không áp dụng thì value: null")
+            self.malform((*path, "value"), None, "thiếu giá trị", "thêm value; nếu không áp dụng thì value: null")
             return
         value = data["value"]
         if value is None:
             if not expected.null:
-                self.report((*path, "value"), "null", "khóa này không được để trống", "ghi một giá trị")
+                self.malform((*path, "value"), "null", "khóa này không được để trống", "ghi một giá trị")
             elif data["basis"] != "operator":
                 remedy = "ghi giá trị của Quy chế, hoặc basis: operator kèm note"
                 self.report(
@@ -269,7 +276,7 @@ class _Checker:
                 )
             return
         if complaint := expected.kind.error(value):
-            self.report((*path, "value"), value, complaint, "sửa giá trị theo kiểu đã nêu")
+            self.malform((*path, "value"), value, complaint, "sửa giá trị theo kiểu đã nêu")
             return
         self.bound(data, expected, path)
 
@@ -277,7 +284,7 @@ class _Checker:
         """Basis, clause, quote and note of any leaf."""
         basis = data["basis"]
         if basis not in schema.BASES:
-            self.report((*path, "basis"), basis, "căn cứ không hợp lệ", f"dùng một trong {', '.join(schema.BASES)}")
+            self.malform((*path, "basis"), basis, "căn cứ không hợp lệ", f"dùng một trong {', '.join(schema.BASES)}")
             return
         needed = {
             "regulation": ["clause", "quote"],
@@ -293,7 +300,7 @@ class _Checker:
                     "act": 'ghi tên văn bản, ví dụ "Nghị định 91/2020/NĐ-CP"',
                     "note": "ghi lý do của lựa chọn hoặc cách hiểu",
                 }
-                self.report((*path, key), data.get(key), f"thiếu {key} (bắt buộc với basis: {basis})", remedies[key])
+                self.malform((*path, key), data.get(key), f"thiếu {key} (bắt buộc với basis: {basis})", remedies[key])
         for key, allowed in {
             "act": ("law",),
             "quote_restored": ("reading",),
@@ -394,7 +401,7 @@ class _Checker:
 
     def naming(self, data: Any, expected: schema.Naming, path: KeyPath) -> None:
         if not isinstance(data, Mapping):
-            self.report(path, data, "phải là một nhóm khóa", "ghi quy tắc đặt địa chỉ của Quy chế")
+            self.malform(path, data, "phải là một nhóm khóa", "ghi quy tắc đặt địa chỉ của Quy chế")
             return
         for here, leaf in leaves(data, path):
             self.leaf(leaf, expected.leaf, here)
@@ -405,18 +412,18 @@ class _Checker:
 
     def clauses(self, data: Any, path: KeyPath) -> None:
         if not isinstance(data, list) or not data:
-            self.report(path, None, "phải là danh sách điều khoản", "ghi mọi điều, khoản, điểm của văn bản")
+            self.malform(path, None, "phải là danh sách điều khoản", "ghi mọi điều, khoản, điểm của văn bản")
             return
         seen: dict[str, int] = {}
         for position, entry in enumerate(data):
             here = (*path, position)
             if not isinstance(entry, Mapping) or any(key not in entry for key in _CLAUSE_KEYS):
-                self.report(here, None, "mục sai dạng", f"ghi đủ các khóa {', '.join(_CLAUSE_KEYS)}")
+                self.malform(here, None, "mục sai dạng", f"ghi đủ các khóa {', '.join(_CLAUSE_KEYS)}")
                 continue
             self.unknown_keys(entry, _CLAUSE_KEYS, here)
             clause, met_by, by = entry["clause"], entry["met_by"], entry["by"]
             if not isinstance(clause, str) or not CLAUSE.fullmatch(clause):
-                self.report((*here, "clause"), clause, "điều khoản sai dạng", f"ghi {CLAUSE_FORM}")
+                self.malform((*here, "clause"), clause, "điều khoản sai dạng", f"ghi {CLAUSE_FORM}")
             elif clause in seen:
                 self.report((*here, "clause"), clause, f"điều khoản đã ghi ở dòng {seen[clause]}", "gộp hai mục")
             else:
@@ -426,7 +433,7 @@ class _Checker:
             if met_by not in schema.MET_BY:
                 self.report((*here, "met_by"), met_by, "giá trị lạ", f"dùng một trong {', '.join(schema.MET_BY)}")
             if not isinstance(by, list) or not all(isinstance(item, str) for item in by):
-                self.report((*here, "by"), by, "phải là danh sách chuỗi", "ghi khóa chính sách, playbook hoặc tài liệu")
+                self.malform((*here, "by"), by, "phải là danh sách chuỗi", "ghi khóa chính sách, playbook hoặc tài liệu")
                 continue
             if met_by in ("control", "procedure") and not by:
                 self.report(
@@ -442,9 +449,9 @@ class _Checker:
 
     def exists(self, item: str) -> bool:
         """Whether an item of `by` is a key of this file, or has the form of a playbook or document (the tests look for those)."""
-        return bool(_DOCUMENT_PATH.fullmatch(item)) or (
-            bool(_POLICY_PATH.fullmatch(item)) and find(self.document.data, item) is not None
-        )
+        if _DOCUMENT_PATH.fullmatch(item):
+            return True
+        return bool(_POLICY_PATH.fullmatch(item)) and find(self.document.data, item, _ABSENT) is not _ABSENT
 
     # --- rules across leaves
 
@@ -588,15 +595,15 @@ def _uncovered(kind: schema.Kind, value: Any, covered: list[str], where: str = "
     return found
 
 
-def find(data: Any, path: str) -> Any:
-    """The node at a written key path (`inactivity.stages[0]`), None when there is none."""
+def find(data: Any, path: str, absent: Any = None) -> Any:
+    """The node at a written key path (`inactivity.stages[0]`), `absent` when there is none."""
     for part in re.findall(r"[^.\[\]]+", path):
-        if isinstance(data, list):
-            data = data[int(part)] if part.isdigit() and int(part) < len(data) else None
-        elif isinstance(data, Mapping):
-            data = data.get(part)
+        if isinstance(data, Mapping) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
+            data = data[int(part)]
         else:
-            return None
+            return absent
     return data
 
 

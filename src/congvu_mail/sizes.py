@@ -4,6 +4,7 @@ A size is a whole number with a unit: ``500MB`` is decimal (500 x 1000^2), ``2Gi
 """
 
 import re
+from collections.abc import Mapping
 from math import ceil
 
 _UNITS = {"B": (0, 0), "KB": (1000, 1), "MB": (1000, 2), "GB": (1000, 3), "TB": (1000, 4)}
@@ -35,12 +36,14 @@ def binary_bytes(text: object) -> int:
     return number * 1024 ** _UNITS[unit][1]
 
 
-def quota_bytes(leaf: dict) -> int:
+def quota_bytes(leaf: Mapping) -> int:
     """Bytes of a quota leaf of the policy.
 
     A minimum or an exact figure ("tối thiểu 02 GB") is read as binary, a maximum ("không quá 500 MB") as written,
     that is decimal for ``MB``: so the quota obeys the regulation whichever way an inspector counts.
     """
+    if not isinstance(leaf, Mapping) or "value" not in leaf:
+        raise ValueError(f"{leaf!r} không phải là một mục dung lượng của chính sách (cần khóa value và bound)")
     reading = size_bytes if "max" in (leaf.get("bound") or {}) else binary_bytes
     return reading(leaf["value"])
 
