@@ -7,7 +7,8 @@ name: quota_bytes
 short_description: Bytes of a quota leaf of the policy
 description:
   - Reads a quota so that both readings of MB and GB are obeyed.
-  - A leaf whose bound is a maximum is read as written (C(500MB) is decimal); a minimum, an exact figure or a figure the operator chose is read as binary (C(2GB) and C(2GiB) are the same).
+  - A leaf whose bound is a maximum is read as written (C(500MB) is decimal).
+  - A minimum, an exact figure or the operator's own is read as binary (C(2GB) and C(2GiB) are the same).
   - Fails with the value and the accepted units when it is not a size.
 options:
   _input:

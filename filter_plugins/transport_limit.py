@@ -6,7 +6,8 @@ DOCUMENTATION = r"""
 name: transport_limit
 short_description: Message size on the wire for a limit of attachments
 description:
-  - Bytes a whole message may have so that its attachments reach the limit of the policy: the decoded limit x 1.37 (base64 and line ends) plus 1 MiB for headers and text.
+  - Bytes a whole message may have so that its attachments reach the limit of the policy.
+  - It is the decoded limit x 1.37 (base64 and line ends) plus 1 MiB for headers and text.
   - Every layer of the mail path (MTA, filter, virus scanner, web server, PHP) takes this one figure.
   - Fails with the value and the accepted units when it is not a size.
 options:
