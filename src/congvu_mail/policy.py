@@ -517,7 +517,7 @@ class _Checker:
                 continue
             here = path_text(path)
             named = [entry["by"] for entry in entries if within(entry["clause"], leaf["clause"])]
-            if not any(here == item or here.startswith((item + ".", item + "[")) for by in named for item in by):
+            if not any(here == item or here.startswith(item + ".") for by in named for item in by):
                 problem = f"sổ điều khoản (clauses) chưa ghi khóa này dưới {leaf['clause']}"
                 self.report((*path, "clause"), leaf["clause"], problem, f"thêm {here} vào by của điều khoản đó")
 
