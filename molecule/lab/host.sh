@@ -9,7 +9,8 @@
 #
 # The network has no way out: what a host can reach are the other hosts, so "nothing asks the internet" is a fact here.
 # The capabilities are those of an ordinary machine that the roles need: without SYS_ADMIN systemd skips the sandboxing of
-# units without a word, without NET_ADMIN there is no nftables.
+# units without a word, without SYS_PTRACE a unit with both PrivateUsers= and ProtectProc= does not start, without NET_ADMIN there
+# is no nftables.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -37,7 +38,7 @@ up() {
         ( flock 8; podman network exists "$network" ||
             podman network create --internal --disable-dns --subnet "$subnet" "$network" >/dev/null ) 8>"$root/build/lab/network.lock"
         podman run --detach --name "$name" --hostname "$fqdn" --systemd=always --network "$network" --dns=none --no-hosts \
-            --cap-add=SYS_ADMIN,NET_ADMIN,NET_RAW --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+            --cap-add=SYS_ADMIN,SYS_PTRACE,NET_ADMIN,NET_RAW --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
             --stop-timeout 20 "$image" /sbin/init >/dev/null
     fi
     # An internal network's bridge has no address of its own; with one, this machine (the controller) reaches the hosts,
