@@ -108,7 +108,7 @@ def fingerprint(paths):
 
 def show(module, unit):
     """What systemd knows of the unit."""
-    wanted = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,Result,Type"
+    wanted = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,Type,ConditionResult"
     _rc, out, _err = module.run_command(["systemctl", "show", "--property", wanted, unit], check_rc=True)
     return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
@@ -197,6 +197,9 @@ def main():
                     ["journalctl", "--unit", unit, "--lines", "15", "--no-pager", "--output", "cat"]
                 )
                 module.fail_json(msg=f"systemctl {verb} {unit} failed: {(err + out).strip()}", log=log.splitlines())
+            after = show(module, unit)
+            if after.get("ConditionResult") == "no":
+                module.fail_json(msg=f"systemd skipped {unit}: a condition of the unit is not met (systemctl status {unit} names it)")
             wait_ready(module, unit, p["ready"], p["timeout"])
             os.makedirs(STAMPS, mode=0o755, exist_ok=True)
             with open(stamp + ".new", "w", encoding="ascii") as file:

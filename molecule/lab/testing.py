@@ -46,3 +46,8 @@ def play(playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "ANSIBLE_CONFIG": f"{ROOT}/ansible.cfg"}
     argv = ["ansible-playbook", "--inventory", INVENTORY, playbook, *arguments]
     return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+
+
+def said(result: subprocess.CompletedProcess[str]) -> str:
+    """What a playbook printed, with its line breaks folded, so that a sentence can be looked for."""
+    return " ".join((result.stdout + result.stderr).split())
