@@ -33,7 +33,9 @@ options:
     elements: list
     default: []
   ready:
-    description: Commands (argv lists) that succeed as soon as the service answers; each is repeated until then. Run after a (re)start or reload.
+    description: >-
+      Commands (argv lists) that succeed as soon as the service answers. After a (re)start or reload each is repeated until then; a service that
+      runs on its configuration and yet does not answer is restarted.
     type: list
     elements: list
     default: []
@@ -108,7 +110,7 @@ def fingerprint(paths):
 
 def show(module, unit):
     """What systemd knows of the unit."""
-    wanted = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,Type,ConditionResult"
+    wanted = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,DropInPaths,Type,RemainAfterExit,ConditionResult"
     _rc, out, _err = module.run_command(["systemctl", "show", "--property", wanted, unit], check_rc=True)
     return dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
 
@@ -168,7 +170,7 @@ def main():
         before = ""
     active = state.get("ActiveState") in ("active", "reloading", "activating")
     # A oneshot without RemainAfterExit is never "active"; it runs when its configuration changed.
-    oneshot = state.get("Type") == "oneshot" and not active
+    oneshot = state.get("Type") == "oneshot" and state.get("RemainAfterExit") == "no"
     verb = None
     if before != now:
         reload_only = active and before and before.split()[0] == now.split()[0]
@@ -177,6 +179,8 @@ def main():
         verb = "start"
     elif module.check_mode and p["pending"]:
         verb = "reload"
+    elif any(module.run_command(command)[0] for command in p["ready"]):
+        verb = "restart"
 
     if verb:
         if not module.check_mode:
@@ -199,7 +203,9 @@ def main():
                 module.fail_json(msg=f"systemctl {verb} {unit} failed: {(err + out).strip()}", log=log.splitlines())
             after = show(module, unit)
             if after.get("ConditionResult") == "no":
-                module.fail_json(msg=f"systemd skipped {unit}: a condition of the unit is not met (systemctl status {unit} names it)")
+                module.fail_json(
+                    msg=f"systemd skipped {unit}: a condition of the unit is not met (systemctl status {unit} names it)"
+                )
             wait_ready(module, unit, p["ready"], p["timeout"])
             os.makedirs(STAMPS, mode=0o755, exist_ok=True)
             with open(stamp + ".new", "w", encoding="ascii") as file:

@@ -171,7 +171,9 @@ def main():
     except (OSError, *([ldap.SERVER_DOWN] if ldap else [])) as error:
         if module.check_mode:  # a first run would make all of them
             module.exit_json(changed=True, changes=[f"add {entry['dn']}" for entry in entries])
-        module.fail_json(msg=f"the directory server of this host does not answer on ldapi:/// ({error}); look with: systemctl status slapd")
+        module.fail_json(
+            msg=f"the directory server of this host does not answer on ldapi:/// ({error}); look with: systemctl status slapd"
+        )
     try:
         steps = plan(connection, entries, module.params["prune"])
         if not module.check_mode:
@@ -180,7 +182,12 @@ def main():
         details = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
         module.fail_json(msg=f"the directory refused an entry: {details.get('desc', error)} {details.get('info', '')}".strip())
     diff = [
-        {"before_header": dn, "after_header": dn, "before": text(dn, present) if present else "", "after": text(dn, wanted) if wanted else ""}
+        {
+            "before_header": dn,
+            "after_header": dn,
+            "before": text(dn, present) if present else "",
+            "after": text(dn, wanted) if wanted else "",
+        }
         for _verb, dn, present, wanted in steps
     ]
     module.exit_json(changed=bool(steps), changes=[f"{verb} {dn}" for verb, dn, *_ in steps], diff=diff)

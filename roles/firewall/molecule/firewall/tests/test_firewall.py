@@ -1,0 +1,44 @@
+"""What is not served is dropped, what is guarded takes only its users, and a bad rule changes nothing."""
+
+import socket
+
+import pytest
+from testing import ROOT, play, said
+
+CONVERGE = f"{ROOT}/roles/firewall/molecule/firewall/converge.yml"
+
+
+def address(host):
+    return host.ansible.get_variables()["ansible_host"]
+
+
+def test_open_port_answers(host):
+    socket.create_connection((address(host), 8001), 3).close()
+
+
+@pytest.mark.parametrize("port", [8002, 10588])
+def test_other_ports_are_dropped(host, port):
+    assert host.run(f"ss -Htln sport = :{port}").stdout, "nothing listens: the test would prove nothing"
+    with pytest.raises(TimeoutError):
+        socket.create_connection((address(host), port), 2)
+
+
+@pytest.mark.parametrize(("uid", "code"), [(34, 0), (65534, 7), (33, 7)])
+def test_guarded_port_takes_its_users_only(host, uid, code):
+    connect = "import socket,sys\ntry: socket.create_connection(('127.0.0.1', 10588), 3)\nexcept ConnectionRefusedError: sys.exit(7)"
+    assert host.run(f'setpriv --reuid={uid} --clear-groups python3 -c "{connect}"').rc == code
+
+
+def test_wrong_source_is_refused_before_anything_is_written(host):
+    before = host.check_output("sha256sum /etc/nftables.conf; nft list ruleset | sha256sum")
+    bad = '{"firewall_services": [{"name": "x", "ports": [22], "sources": ["10.0.0.1/8", "nowhere"]}]}'
+    result = play(CONVERGE, "-e", bad)
+    assert result.returncode != 0
+    assert "10.0.0.1/8 (host bits are set; the network is 10.0.0.0/8), nowhere (not an address or network)" in said(result)
+    assert host.check_output("sha256sum /etc/nftables.conf; nft list ruleset | sha256sum") == before
+
+
+def test_rules_flushed_by_hand_come_back(host):
+    host.run_expect([0], "systemctl stop nftables")
+    assert play(CONVERGE).returncode == 0
+    host.run_expect([0], "nft list table inet congvu_mail")
