@@ -6,8 +6,8 @@ DOCUMENTATION = r"""
 module: policy_check
 short_description: Check a province's policy file
 description:
-  - Checks a policy.yml against the schema of C(congvu_mail.policy_schema) and against the regulation's own figures; fails once, with
-    every problem as file, line, key, value, cause and remedy (Vietnamese).
+  - Checks a policy.yml against the schema of C(congvu_mail.policy_schema) and against the regulation's own figures.
+  - Fails once, with every problem as file, line, key, value, cause and remedy (Vietnamese).
   - Runs on the controller, in the Python that has C(congvu_mail) installed; changes nothing.
 options:
   file:
@@ -15,7 +15,7 @@ options:
     type: path
     required: true
   texts:
-    description: Folder of the regulations' texts, to compare the quotes with. Empty means that they are not compared, with a warning.
+    description: Folder of the regulations' texts, to compare the quotes with. Empty means that they are not, with a warning.
     type: str
     default: ""
   settings:
@@ -39,14 +39,6 @@ EXAMPLES = r"""
     texts: "{{ lookup('ansible.builtin.env', 'REGULATION_TEXTS') }}"
   delegate_to: localhost
   run_once: true
-"""
-
-RETURN = r"""
-problems:
-  description: Everything that is wrong, one text each.
-  type: list
-  elements: str
-  returned: always
 """
 
 import os  # noqa: E402
@@ -90,13 +82,15 @@ def main() -> None:
     texts = module.params["texts"]
     if not texts:
         module.warn(NO_TEXTS)
-    file = os.path.relpath(module.params["file"])
+    file = module.params["file"]
+    below = os.path.relpath(file)
+    file = file if below.startswith("..") else below
     problems = [str(problem) for problem in check_policy(file, texts or None)]
     problems += deployment_problems(module.params["settings"], module.params["groups"])
     if problems:
         listed = "\n".join(problems)
-        module.fail_json(msg=f"Chính sách có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}", problems=problems)
-    module.exit_json(changed=False, problems=[])
+        module.fail_json(msg=f"Chính sách có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}")
+    module.exit_json(changed=False)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,10 @@ TODAY = dt.date(2026, 11, 22)
 PROVINCES = ("ninh-binh", "bac-giang", "quang-tri", "soc-trang", "tien-giang")
 # The acts an operator has; a clause may name one before its playbook is in place.
 OPERATIONS = {
-    f"playbooks/{name}.yml"
-    for name in (
-        "site accounts addresses status suspend reinstate terminate reset-password handover recall requests backup restore "
-        "directory report audit upgrade"
-    ).split()
+    *("playbooks/site.yml", "playbooks/accounts.yml", "playbooks/addresses.yml", "playbooks/status.yml"),
+    *("playbooks/suspend.yml", "playbooks/reinstate.yml", "playbooks/terminate.yml", "playbooks/reset-password.yml"),
+    *("playbooks/handover.yml", "playbooks/recall.yml", "playbooks/requests.yml", "playbooks/backup.yml"),
+    *("playbooks/restore.yml", "playbooks/directory.yml", "playbooks/report.yml", "playbooks/audit.yml", "playbooks/upgrade.yml"),
 }
 
 
