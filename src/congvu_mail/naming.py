@@ -287,7 +287,9 @@ class _Office:
         if not valid_local_part(plain):
             reason = f"“{plain}” dài quá {MAX_LOCAL_PART} ký tự (RFC 5321): cần quyết định."
         else:
-            reason = f"“{plain}” {self._holder(plain)} và Quy chế không còn dạng nào khác: cần quyết định."
+            reason = f"“{plain}” {self._holder(plain)}" + (
+                " và Quy chế không còn dạng nào khác: cần quyết định." if conventions.forms
+                else "; Quy chế giao quyết định từng trường hợp trùng.")
             if missing & {"yy", "yyyy"}:
                 reason += " Nếu biết năm sinh, ghi vào cột birth_date."
             if "organisation" in missing:

@@ -117,7 +117,8 @@ def read(directory: str | Path, naming: Mapping[str, Any] | None = None, one_per
         found = read_rows(registers.roster, naming, registers.issued.rows).problems
         problems += [replace(problem, place=_place(tables[problem.table], problem.row)) for problem in found]
     if problems:
-        raise RosterError(problems)
+        order = list(COLUMNS)
+        raise RosterError(sorted(problems, key=lambda problem: (order.index(problem.table), problem.row)))
     return registers
 
 
@@ -303,8 +304,11 @@ def record(issued: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, A
     return [{column: row.get(column, "") for column in COLUMNS["issued"]} | row for row in ledger.values()]
 
 
-def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Write a table as spreadsheets open it (UTF-8 with BOM), at once or not at all; False when nothing changed."""
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], check: bool = False) -> bool:
+    """Write a table as spreadsheets open it (UTF-8 with BOM), at once or not at all; False when nothing changes.
+
+    ``check`` only says whether it would change.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
@@ -313,6 +317,9 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
     target = Path(path)
     if target.is_file() and target.read_bytes() == content:
         return False
+    if check:
+        return True
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     partial.write_bytes(content)
     partial.replace(target)
