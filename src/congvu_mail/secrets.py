@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fresh secrets of a deployment, as the content of its ``vault.yml``.
+
+``python -m congvu_mail.secrets > vault.yml`` writes them; encrypt the file with ``ansible-vault encrypt`` before it goes anywhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+
+import yaml
+
+SERVICE_ACCOUNTS = ("postfix", "dovecot", "roundcube", "password-page", "notice")
+ALPHABET = string.ascii_letters + string.digits
+
+
+def password(length: int = 32) -> str:
+    """A random word of letters and digits: safe in every configuration file without quoting."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def generate() -> dict[str, object]:
+    """All ``vault_*`` variables that ``playbooks/group_vars/all/wiring.yml`` uses."""
+    return {
+        "vault_ldap_passwords": {name: password() for name in SERVICE_ACCOUNTS},
+        "vault_valkey_password": password(),
+        "vault_rspamd_password": password(),
+        "vault_roundcube_des_key": password(32),
+        "vault_roundcube_database_password": password(),
+        "vault_backup_password": password(),
+    }
+
+
+def main() -> None:
+    """Print a new vault.yml."""
+    print("---\n# Secrets of this deployment. Encrypt this file: ansible-vault encrypt vault.yml")
+    print(yaml.safe_dump(generate(), sort_keys=False), end="")
+
+
+if __name__ == "__main__":
+    main()
