@@ -106,7 +106,7 @@ class Int(Kind):
         return None if self.low <= value <= self.high else f"phải trong khoảng {self.low} đến {self.high}"
 
     def show(self, value: Any) -> str:
-        return f"{value} {self.unit}".strip()
+        return "ngay trong ngày" if (value, self.unit) == (0, "ngày") else f"{value} {self.unit}".strip()
 
     def evidence(self, operand: int) -> Evidence:
         number = rf"(?<!\d)0*{operand}(?!\d)"
@@ -153,6 +153,14 @@ class Str(Kind):
 
     def evidence(self, operand: str) -> Evidence:
         return [(operand, re.escape(operand.casefold()))]
+
+
+@dataclass(frozen=True)
+class Calendar(Str):
+    """A schedule for a systemd timer."""
+
+    def show(self, value: str) -> str:
+        return f"hằng ngày lúc {value[6:11]}" if value.startswith("*-*-* ") else f"`{value}`"
 
 
 @dataclass(frozen=True)
@@ -248,7 +256,8 @@ class ListOf(Kind):
         return f"mục lặp lại: {repeated[0]}" if repeated else None
 
     def show(self, value: list) -> str:
-        return ", ".join(self.item.show(item) for item in value) or "(không có)"
+        shown = [self.item.show(item) for item in value]
+        return ("; " if any("," in item for item in shown) else ", ").join(shown) or "(không có)"
 
     def amount(self, value: Any, bound: Mapping[str, Any]) -> frozenset:
         return frozenset(value if isinstance(value, list) else [value])
@@ -304,12 +313,17 @@ class Plain:
 
 @dataclass(frozen=True)
 class Leaf:
-    """One rule. `bounds`: operators its bound may use, empty where nothing can be weaker; `null`: may be "not applied"."""
+    """One rule.
+
+    `bounds`: operators its bound may use, empty where nothing can be weaker; `null`: the value may be null, which is shown
+    as `none`.
+    """
 
     kind: Kind
     label: str
     bounds: tuple[str, ...] = ()
     null: bool = False
+    none: str = "không áp dụng"
     bound_required: bool = True
 
 
@@ -336,7 +350,7 @@ MET_BY = {
     "control": "Biện pháp kỹ thuật",
     "procedure": "Quy trình có công cụ",
     "organisational": "Biện pháp tổ chức",
-    "not_applicable": "Không đặt yêu cầu cho hệ thống",
+    "not_applicable": "Không đặt yêu cầu riêng cho hệ thống",
 }
 
 
@@ -348,7 +362,7 @@ URL = Str("địa chỉ web, ví dụ https://mail.quangtri.gov.vn", rf"https?:/
 ADDRESS = Str("địa chỉ thư điện tử đầy đủ, ví dụ stttt@ninhbinh.gov.vn", rf"[a-z0-9][a-z0-9._-]*@{_DOMAIN}")
 TEXT = Str("chuỗi ký tự không rỗng")
 EXTENSION = Str("phần mở rộng chữ thường không có dấu chấm, ví dụ exe", r"[a-z0-9]{1,8}")
-CALENDAR = Str("lịch theo systemd OnCalendar, ví dụ *-*-* 02:30:00", r"[A-Za-z0-9*/.,~: -]*\d{1,2}:\d\d(:\d\d)?")
+CALENDAR = Calendar("lịch theo systemd OnCalendar, ví dụ *-*-* 02:30:00", r"[A-Za-z0-9*/.,~: -]*\d{1,2}:\d\d(:\d\d)?")
 
 PROTOCOL = Enum(
     {
@@ -445,9 +459,9 @@ ON_TRANSFER = Enum(
 )
 CLOCK_START = Enum(
     {
-        "receipt": ("từ khi nhận đề nghị", r"nhận"),
-        "complete_information": ("từ khi đủ thông tin", r"đầy đủ|đủ|hợp lệ|chính xác"),
-        "handling": ("từ khi xử lý xong", r"xử lý|thực hiện|tạo|cấp"),
+        "receipt": ("khi nhận đề nghị", r"nhận"),
+        "complete_information": ("khi đủ thông tin", r"đầy đủ|đủ|hợp lệ|chính xác"),
+        "handling": ("khi xử lý xong", r"xử lý|thực hiện|tạo|cấp"),
     }
 )
 CHANNEL = Enum(
@@ -638,7 +652,9 @@ def _password(who: str) -> dict[str, Leaf]:
     return {
         "min_length": Leaf(Int("ký tự", 4, 128), f"Độ dài tối thiểu mật khẩu {who}", AT_LEAST),
         "classes": Leaf(ListOf(CHARACTER_CLASS), f"Loại ký tự bắt buộc trong mật khẩu {who}", ALL_OF),
-        "specials": Leaf(Specials(), f"Ký tự đặc biệt được tính trong mật khẩu {who}", EXACT, null=True),
+        "specials": Leaf(
+            Specials(), f"Ký tự đặc biệt được tính trong mật khẩu {who}", EXACT, null=True, none="mọi ký tự đặc biệt"
+        ),
         "max_age_months": Leaf(Int("tháng", 1, 60), f"Thời hạn phải đổi mật khẩu {who}", AT_MOST, null=True),
     }
 

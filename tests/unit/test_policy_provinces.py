@@ -3,6 +3,7 @@
 import copy
 import datetime as dt
 import functools
+import hashlib
 import os
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def test_quotes_stand_in_the_text_under_their_clause(province):
     if not TEXTS:
         pytest.skip(NO_TEXTS)
     assert [str(problem) for problem in check_policy(file_of(province), TEXTS, TODAY)] == []
+
+
+@pytest.mark.parametrize("province", PROVINCES)
+def test_the_text_is_the_one_that_was_checked(province):
+    if not TEXTS:
+        pytest.skip(NO_TEXTS)
+    name = policy(province)["regulation"]["text"]
+    digest = hashlib.sha256((Path(TEXTS) / name).read_bytes()).hexdigest()
+    row = next(
+        line for line in (ROOT / "docs/regulations/README.md").read_text(encoding="utf-8").splitlines() if f"`{name}`" in line
+    )
+    assert f"`{digest}`" in row
 
 
 @pytest.mark.parametrize("province", PROVINCES)
