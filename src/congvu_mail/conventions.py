@@ -122,7 +122,7 @@ class _Checker:
     def wrong(self, path: str, message: str) -> None:
         self.problems.append(f"naming.{path}: {message}")
 
-    def leaf(self, tree: Any, path: str, optional: bool = False) -> tuple[Any, str]:
+    def leaf(self, tree: Any, path: str, optional: bool = False, within: str = "") -> tuple[Any, str]:
         """(value, clause) of a leaf; (None, "") when it is missing or broken."""
         node = tree
         for key in path.split("."):
@@ -130,7 +130,7 @@ class _Checker:
         if node is None and optional:
             return None, ""
         if not isinstance(node, Mapping) or "basis" not in node or "value" not in node:
-            self.wrong(path, "thiếu, hoặc không phải là mục có value và basis")
+            self.wrong(within + path, "thiếu, hoặc không phải là mục có value và basis")
             return None, ""
         return node["value"], text(node.get("clause"))
 
@@ -329,7 +329,7 @@ class Conventions:
                     check.wrong(path, f"“{local_part}” đã ghi ở exceptions[{owner[local_part]}]")
             source = item.get("source")
             if provenance:
-                value, _ = check.leaf({"source": source}, "source")
+                value, _ = check.leaf(item, "source", within=path + ".")
                 check.choice(value, path + ".source.value", ("fixed", "example", "analogy", "service"))
             source = source if isinstance(source, Mapping) else {}
             try:

@@ -232,7 +232,7 @@ def organisation(name: object, drop: Iterable[str] = (), acronyms: Iterable[str]
         folded = unaccented(word).lower()
         if not (folded.isascii() and folded.isalnum()):
             raise NotAName(f"“{word}” không phải là chữ tiếng Việt")
-        words.append(Word(folded, _is_acronym(word, unaccented(word), previous, shouted, known)))
+        words.append(Word(folded, _is_acronym(word, folded, previous, shouted, known)))
         previous = folded
     if not words:
         raise NotAName("không có chữ nào ngoài dấu ngoặc")

@@ -114,7 +114,10 @@ def read(directory: str | Path, naming: Mapping[str, Any] | None = None, one_per
     registers = Registers(**tables)
     _check_people(registers, one_per_person, problems)
     if naming is not None:
-        found = read_rows(registers.roster, naming, registers.issued.rows).problems
+        try:
+            found = read_rows(registers.roster, naming, registers.issued.rows).problems
+        except RosterError as error:
+            found = error.problems
         problems += [replace(problem, place=_place(tables[problem.table], problem.row)) for problem in found]
     if problems:
         order = list(COLUMNS)
@@ -219,6 +222,9 @@ def _check_cells(table: Table, problems: list[Problem]) -> None:
     """What the register itself demands of single cells, whatever the policy says."""
     seen: dict[str, int] = {}
     for number, row in enumerate(table.rows):
+        if len(problems) >= RosterError.LIMIT:
+            return
+
         def wrong(column: str, message: str, remedy: str, number: int = number, row: dict[str, str] = row) -> None:
             problems.append(Problem(table.name, number, row.get("code", ""), column, row[column], message, remedy,
                                     _place(table, number)))
@@ -282,7 +288,10 @@ def record(issued: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, A
     Nothing is ever removed. A replaced address gets ``current=false`` and the day until which it takes mail: today when
     it is closed, empty without an end. ``employers`` maps codes of people to their organisation.
     """
-    ledger = {text(row["local_part"]).lower(): {key: text(value) for key, value in row.items()} for row in issued}
+    ledger = {}
+    for row in issued:
+        local_part = text(row["local_part"]).lower()
+        ledger[local_part] = {key: text(value) for key, value in row.items()} | {"local_part": local_part}
     employers = employers or {}
 
     def put(local_part: str, code: str, current: bool, until: str) -> None:

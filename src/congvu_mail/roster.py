@@ -48,13 +48,15 @@ class RosterError(ValueError):
     """The rows cannot be used; ``problems`` lists every reason, the text shows them one a line."""
 
     SHOWN = 200
+    LIMIT = 5000  # a file with more problems is no register: reading stops there
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         lines = [str(problem) for problem in self.problems[:self.SHOWN]]
         if len(self.problems) > self.SHOWN:
             lines.append(f"... và {len(self.problems) - self.SHOWN} lỗi khác.")
-        super().__init__(f"Sổ đăng ký có {len(self.problems)} lỗi, chưa thay đổi gì:\n" + "\n".join(lines))
+        more = " trở lên" if len(self.problems) >= self.LIMIT else ""
+        super().__init__(f"Sổ đăng ký có {len(self.problems)} lỗi{more}, chưa thay đổi gì:\n" + "\n".join(lines))
 
 
 @dataclass(slots=True)
@@ -122,6 +124,8 @@ class Rows:
 
     def wrong(self, column: str, value: object, message: str, remedy: str) -> None:
         self.problems.append(Problem(self._table, self._row, self._code, column, text(value), message, remedy))
+        if len(self.problems) >= RosterError.LIMIT:
+            raise RosterError(self.problems)
 
     def _cells(self, table: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         self._table = table
