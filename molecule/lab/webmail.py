@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real browser on the pages of a test host: log in to the webmail, write to a colleague out of the directory, read; change a password.
+
+    with browser(address, ["mail.lab.test"], ca_file) as page:
+        login(page, "https://mail.lab.test/", "an@lab.test", password)
+        compose(page, to="binh", subject="Báo cáo", body="Kính gửi...", attachment=path)
+
+The browser resolves only the given names, trusts only the given CA, and starts with an empty profile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+TIMEOUT = 20_000  # ms, for whatever a page is waited for
+PHONE = {"width": 360, "height": 740}
+DESKTOP = {"width": 1280, "height": 800}
+
+
+@contextlib.contextmanager
+def browser(address: str, names: Sequence[str], ca_file: str | pathlib.Path, phone: bool = False) -> Iterator[Page]:
+    """A page of a fresh Chromium that finds the names at the address and verifies certificates with the CA (PEM file)."""
+    with tempfile.TemporaryDirectory(prefix="congvu-browser-") as home, sync_playwright() as playwright:
+        store = pathlib.Path(home, ".pki", "nssdb")
+        store.mkdir(parents=True)
+        for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "test", "-i", str(ca_file)]):
+            subprocess.run(["certutil", "-d", f"sql:{store}", *arguments], check=True, capture_output=True)
+        rules = ", ".join([*(f"MAP {name} {address}" for name in names), "MAP * ~NOTFOUND"])
+        context = playwright.chromium.launch_persistent_context(
+            f"{home}/profile",
+            executable_path=CHROMIUM,
+            env={**os.environ, "HOME": home},
+            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--host-resolver-rules={rules}"],
+            locale="vi-VN",
+            timezone_id="Asia/Ho_Chi_Minh",
+            viewport=PHONE if phone else DESKTOP,
+            is_mobile=phone,
+            has_touch=phone,
+        )
+        context.set_default_timeout(TIMEOUT)
+        expect.set_options(timeout=TIMEOUT)
+        try:
+            yield context.pages[0]
+        finally:
+            context.close()
+
+
+def login(page: Page, url: str, address: str, password: str) -> None:
+    """Log in to the webmail; AssertionError with the page's message when it refuses."""
+    page.goto(url)
+    page.fill("#rcmloginuser", address)
+    page.fill("#rcmloginpwd", password)
+    page.click("#rcmloginsubmit")
+    page.wait_for_load_state()
+    refusal = page.locator("#messagestack .alert")
+    assert page.locator("#rcmloginuser").count() == 0, f"the webmail refused {address}: {refusal.all_inner_texts()}"
+    expect(page.locator("#messagelist")).to_be_visible()
+
+
+def compose(page: Page, to: str, subject: str, body: str, attachment: str | pathlib.Path | None = None) -> str:
+    """Write and send a message: type the beginning of the recipient's name, take the directory's first answer; the recipient's line.
+
+    Returns when the webmail says that the message was sent; AssertionError with its message otherwise.
+    """
+    page.click("#taskmenu a.compose")
+    page.wait_for_url("**_action=compose**")
+    recipient = pick_recipient(page, to)
+    page.fill("#compose-subject", subject)
+    page.fill("#composebody", body)
+    if attachment:
+        page.set_input_files("#uploadformInput, input[type=file]", str(attachment))
+        expect(page.locator("#attachment-list li:not(.uploading)")).to_have_count(1)
+    page.click("#compose-content button.send, a.send")
+    done = page.locator("#messagestack .confirmation, #messagestack .error, #messagestack .warning")
+    done.first.wait_for()
+    text = " ".join(done.all_inner_texts())
+    assert page.locator("#messagestack .confirmation").count(), f"the webmail did not send: {text}"
+    page.wait_for_url("**_task=mail**")
+    return recipient
+
+
+def pick_recipient(page: Page, to: str) -> str:
+    """In the open compose form type the text into To and take the first answer of the address books; the answer's text."""
+    page.locator("#compose_to input").press_sequentially(to, delay=30)
+    first = page.locator("#rcmKSearchpane li").first
+    first.wait_for()
+    text = first.inner_text().strip()
+    first.click()
+    expect(page.locator("#compose_to li.recipient")).to_have_count(1)
+    return text
+
+
+def read(page: Page, subject: str, folder: str = "INBOX") -> str:
+    """Open the newest message with the subject in a folder; the text of its body. Waits for it to arrive, asking the server again."""
+    page.goto(f"{page.url.split('?')[0]}?_task=mail&_mbox={folder}")
+    row = page.locator("#messagelist tr.message", has_text=subject).first
+    for _ in range(10):
+        with contextlib.suppress(Exception):
+            row.wait_for(timeout=3000)
+            break
+        page.click("a.refresh")
+    row.locator("td.subject a").first.dblclick()
+    message = page.locator("#messagebody")
+    message.wait_for()
+    return message.inner_text()
+
+
+def logout(page: Page) -> None:
+    """End the session."""
+    page.click("#taskmenu a.logout")
+    expect(page.locator("#rcmloginuser")).to_be_visible()
+
+
+def change_password(page: Page, url: str, address: str, old: str, new: str, again: str | None = None) -> str:
+    """Fill in and send the password page; the text of its answer, whether it says yes or no."""
+    page.goto(url)
+    page.fill("input[name=address]", address)
+    page.fill("input[name=old]", old)
+    page.fill("input[name=new]", new)
+    page.fill("input[name=again]", new if again is None else again)
+    page.click("button[type=submit]")
+    answer = page.locator("[role=alert], [role=status]")
+    answer.first.wait_for()
+    return " ".join(answer.all_inner_texts())

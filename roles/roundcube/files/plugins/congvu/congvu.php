@@ -1,0 +1,159 @@
+<?php
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * What a province's webmail needs beyond Roundcube itself:
+ *
+ * - the link to the password page on the login page, and a login error that says what to do;
+ * - the Vietnamese texts that Roundcube's own translation lacks (texts/vi_VN.inc);
+ * - names and addresses of a user from the directory at each login: his own, and those of the organisation mailboxes he is
+ *   a delegate of; a mailbox with a new address keeps its settings and its own contacts;
+ * - no message leaves with another From than one of these (the mail server refuses it anyway; here the user learns why);
+ * - the browser's address in the IMAP ID, so that Dovecot logs and delays by it and not by the address of this host.
+ *
+ * Settings (config.inc.php): congvu_password_url, congvu_ldap_uris; bind account and base are those of ldap_public['directory'].
+ */
+class congvu extends rcube_plugin
+{
+    private const ATTRIBUTES = ['mail', 'mailLocalAddress', 'displayName', 'cn', 'o'];
+
+    private rcmail $rc;
+
+    public function init()
+    {
+        $this->rc = rcmail::get_instance();
+        $this->add_texts('localization/');
+        if ($_SESSION['language'] === 'vi_VN') {
+            $this->rc->load_language('vi_VN', [], rcube::read_localization_file("$this->home/texts/vi_VN.inc"));
+        }
+        $this->add_hook('storage_init', [$this, 'tell_client_address']);
+        $this->add_hook('email2user', [$this, 'find_user']);
+        $this->add_hook('login_after', [$this, 'update_identities']);
+        $this->add_hook('message_before_send', [$this, 'check_sender']);
+        if ($this->rc->task === 'login' || empty($_SESSION['user_id'])) {
+            $this->include_stylesheet('congvu.css');
+            $this->add_hook('template_object_loginform', [$this, 'add_password_link']);
+        }
+    }
+
+    /** Hook: the login form, with the way to the password page below it. */
+    public function add_password_link(array $args): array
+    {
+        if ($url = $this->rc->config->get('congvu_password_url')) {
+            $link = html::a(['href' => $url, 'id' => 'congvu-password'], rcube::Q($this->gettext('password_link')));
+            $args['content'] .= html::p(['class' => 'congvu-password'], $link);
+        }
+        return $args;
+    }
+
+    /** Hook: IMAP ID before and after the login (RFC 2971; x-originating-ip as Dovecot understands it). */
+    public function tell_client_address(array $args): array
+    {
+        $identity = ['name' => 'Roundcube', 'x-originating-ip' => rcube_utils::remote_addr()];
+        $args['preauth_ident'] = $args['ident'] = $identity;
+        return $args;
+    }
+
+    /**
+     * Hook: the user of an address that somebody logs in with is the mailbox's one current address.
+     * Settings stored under another address of the same mailbox are taken along: after a rename nothing is lost.
+     */
+    public function find_user(array $args): array
+    {
+        $mailbox = $this->mailboxes('(mailLocalAddress=%s)', $args['email'])[0] ?? null;
+        if ($mailbox && $mailbox['mail']) {
+            $args['user'] = $mailbox['mail'][0];
+            $host = rcube_utils::parse_host_uri($this->rc->config->get('imap_host'))[0];
+            if (!rcube_user::query($args['user'], $host)) {
+                foreach ($mailbox['maillocaladdress'] as $address) {
+                    if ($user = rcube_user::query(mb_strtolower($address), $host)) {
+                        $table = $this->rc->db->table_name('users', true);
+                        $this->rc->db->query("UPDATE $table SET `username` = ? WHERE `user_id` = ?", $args['user'], $user->ID);
+                        break;
+                    }
+                }
+            }
+        }
+        return $args;
+    }
+
+    /** Hook: after a login the identities are those of the directory; signatures stay. */
+    public function update_identities(array $args): array
+    {
+        $user = $this->rc->user;
+        $own = $this->mailboxes('(mailLocalAddress=%s)', $user->get_username());
+        if (!$own) {
+            return $args; // The directory does not answer: the identities of the last login serve.
+        }
+        $wanted = [];
+        foreach (array_merge($own, $this->mailboxes('(congvuDelegate=%s)', $own[0]['dn'])) as $entry) {
+            $wanted[$entry['mail'][0]] = [
+                'email' => $entry['mail'][0],
+                'name' => $entry['displayname'][0] ?? $entry['cn'][0],
+                'organization' => $entry['o'][0] ?? '',
+                'standard' => (int) ($entry['dn'] === $own[0]['dn']),
+            ];
+        }
+        $surplus = [];
+        foreach ($user->list_identities() as $identity) {
+            // The default identity is the user's own, also when his address is a new one.
+            $address = isset($wanted[$identity['email']]) ? $identity['email'] : ($identity['standard'] ? $own[0]['mail'][0] : null);
+            if ($address === null || !isset($wanted[$address])) {
+                $surplus[] = $identity['identity_id'];
+                continue;
+            }
+            if (array_diff_assoc($wanted[$address], array_intersect_key($identity, $wanted[$address]))) {
+                $user->update_identity($identity['identity_id'], $wanted[$address]);
+            }
+            unset($wanted[$address]);
+        }
+        array_map([$user, 'insert_identity'], $wanted);
+        array_map([$user, 'delete_identity'], $surplus);
+        return $args;
+    }
+
+    /** Hook: a message is sent only as one of the user's identities (a message sent on: its Resent-From). */
+    public function check_sender(array $args): array
+    {
+        $headers = $args['message']->headers();
+        $mine = array_column($this->rc->user->list_emails(), 'email');
+        $senders = rcube_mime::decode_address_list($headers['Resent-From'] ?? $headers['From'] ?? '', null, true);
+        foreach ($senders as $sender) {
+            if (!in_array(mb_strtolower($sender['mailto']), $mine, true)) {
+                return ['abort' => true, 'result' => false, 'error' => $this->gettext('foreign_sender')] + $args;
+            }
+        }
+        return $args;
+    }
+
+    /**
+     * Active mailbox entries that match, [] also when the directory cannot be asked.
+     *
+     * @return array<array{dn: string, mail: string[], maillocaladdress: string[], ...}>
+     */
+    private function mailboxes(string $filter, string $value): array
+    {
+        $book = $this->rc->config->get('ldap_public')['directory'];
+        $filter = '(&(objectClass=congvuMailbox)(congvuState=active)' . sprintf($filter, ldap_escape($value, '', LDAP_ESCAPE_FILTER)) . ')';
+        foreach ($this->rc->config->get('congvu_ldap_uris') as $uri) {
+            $ldap = ldap_connect($uri);
+            ldap_set_option($ldap, LDAP_OPT_PROTOCOL_VERSION, 3);
+            ldap_set_option($ldap, LDAP_OPT_NETWORK_TIMEOUT, $book['network_timeout']);
+            if ((str_starts_with($uri, 'ldaps:') || @ldap_start_tls($ldap)) && @ldap_bind($ldap, $book['bind_dn'], $book['bind_pass'])) {
+                $found = @ldap_search($ldap, $book['base_dn'], $filter, self::ATTRIBUTES);
+                $entries = $found ? ldap_get_entries($ldap, $found) : ['count' => 0];
+                unset($entries['count']);
+                foreach ($entries as &$entry) {
+                    foreach ($entry as &$values) {
+                        if (is_array($values)) {
+                            unset($values['count']);
+                        }
+                    }
+                }
+                return array_values($entries);
+            }
+            rcube::raise_error(['message' => "congvu: $uri: " . ldap_error($ldap), 'file' => __FILE__, 'line' => __LINE__], true);
+        }
+        return [];
+    }
+}
