@@ -7,6 +7,7 @@ with them too. Messages are Vietnamese: they are for the operator who edits the 
 
 import datetime as dt
 import difflib
+import math
 import os
 import re
 import sys
@@ -44,7 +45,7 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        shown = "" if self.value is None else f" = {_shorten(self.value)}"
+        shown = "" if self.value is None else f" = {_shorten(_written(self.value))}"
         return f"{self.file}:{self.line}: {self.path}{shown}: {self.problem}. Cách sửa: {self.remedy}."
 
 
@@ -95,25 +96,16 @@ def load_policy(path: str | os.PathLike) -> Document:
     document = Document(str(path))
     try:
         loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8-sig"))
-        root = loader.get_single_node()
+        data = _construct(loader, loader.get_single_node(), (), document, set())
     except (OSError, UnicodeDecodeError) as error:
         document.report((), None, f"không đọc được tệp ({error})", "kiểm tra đường dẫn, quyền đọc và bảng mã UTF-8")
         return document
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = f"YAML sai cú pháp ({getattr(error, 'problem', None) or error})"
         line = mark.line + 1 if mark else 1
-        document.problems.append(
-            Problem(
-                document.file,
-                line,
-                "mail_policy",
-                None,
-                f"YAML sai cú pháp ({error.problem})",
-                "sửa dòng này theo cú pháp YAML",
-            )
-        )
+        document.problems.append(Problem(document.file, line, "mail_policy", None, problem, "sửa dòng này theo cú pháp YAML"))
         return document
-    data = _construct(loader, root, (), document)
     for key in data if isinstance(data, dict) else ():
         if key != "mail_policy":
             document.report((), None, f"khóa lạ {key} ở mức ngoài cùng", "tệp này chỉ chứa khóa mail_policy")
@@ -125,8 +117,13 @@ def load_policy(path: str | os.PathLike) -> Document:
     return document
 
 
-def _construct(loader: yaml.SafeLoader, node: yaml.Node | None, path: KeyPath, document: Document) -> Any:
-    """The value of a YAML node, noting the line of each key path and every duplicate key."""
+def _construct(loader: yaml.SafeLoader, node: yaml.Node | None, path: KeyPath, document: Document, seen: set[int]) -> Any:
+    """The value of a YAML node, noting the line of each key path, every duplicate key and every alias of a group or list."""
+    if isinstance(node, yaml.CollectionNode):
+        if id(node) in seen:
+            document.report(path, None, "không dùng bí danh YAML (*)", "chép lại nội dung: mỗi mục phải tự đọc được")
+            return None
+        seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         result: dict = {}
         for key_node, value_node in node.value:
@@ -139,14 +136,14 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node | None, path: KeyPath, d
                 document.problems.append(Problem(document.file, line, where, None, problem, "giữ một trong hai, xóa khóa kia"))
                 continue
             document.lines[here] = line
-            result[key] = _construct(loader, value_node, here, document)
+            result[key] = _construct(loader, value_node, here, document, seen)
         return result
     if isinstance(node, yaml.SequenceNode):
         items = []
         for position, item in enumerate(node.value):
             here = (*path, position)
             document.lines[here] = item.start_mark.line + 1
-            items.append(_construct(loader, item, here, document))
+            items.append(_construct(loader, item, here, document, seen))
         return items
     return None if node is None else loader.construct_object(node)
 
@@ -368,7 +365,7 @@ class _Checker:
         """The regulation's own figure: well formed, of the right direction, printed in the quote, obeyed by the value."""
         basis, here = data["basis"], (*path, "bound")
         if "bound" not in data:
-            if expected.bounds and expected.bound_required and basis in ("regulation", "reading"):
+            if expected.bounds and expected.bound_required and basis != "operator":
                 example = f"{{{expected.bounds[0]}: ...}}"
                 self.report(here, None, "thiếu mức của Quy chế (bound)", f"ghi con số của Quy chế, ví dụ {example}")
             return
@@ -393,7 +390,7 @@ class _Checker:
                 remedy = "trích câu có con số đó; nếu văn bản không ghi thì dùng basis: reading hoặc operator"
                 self.report(here, bound, f"trích dẫn không có {absent}", remedy)
             if not rule.obeyed(bound) and not self.excepted(data):
-                problem = f"trái Quy chế, phải {schema.OPERATORS[rule.operator]} {rule.shown()}"
+                problem = f"trái Quy chế, phải {schema.OPERATORS[rule.operator]} {_written(rule.operand)}"
                 remedy = "đưa giá trị về mức của Quy chế, hoặc khai exception {document, date, until, approved_by}"
                 self.report((*path, "value"), data["value"], problem, remedy)
 
@@ -459,13 +456,17 @@ class _Checker:
         self.addresses()
         self.stages()
         self.registered()
+        self.passwords()
         data = self.document.data
         for position, alias in enumerate(data["domain_aliases"]["value"]):
             if alias["until"] and alias["until"] < alias["from"]:
                 path = ("domain_aliases", "value", position)
                 self.report(path, alias["name"], "ngày kết thúc trước ngày bắt đầu", "sửa from hoặc until")
-        for who in ("user", "admin"):
-            rule = data["password"][who]
+
+    def passwords(self) -> None:
+        """A set of specials goes with the class; administrators never have weaker rules than users."""
+        user, admin = (self.document.data["password"][who] for who in ("user", "admin"))
+        for who, rule in (("user", user), ("admin", admin)):
             if rule["specials"]["value"] and "special" not in rule["classes"]["value"]:
                 path = ("password", who, "specials", "value")
                 self.report(
@@ -474,6 +475,15 @@ class _Checker:
                     "có tập ký tự đặc biệt nhưng classes không có special",
                     "thêm special vào classes",
                 )
+        weaker = {
+            "min_length": admin["min_length"]["value"] < user["min_length"]["value"],
+            "classes": not set(admin["classes"]["value"]) >= set(user["classes"]["value"]),
+            "max_age_months": (admin["max_age_months"]["value"] or math.inf) > (user["max_age_months"]["value"] or math.inf),
+        }
+        for key in (key for key, found in weaker.items() if found):
+            path = ("password", "admin", key, "value")
+            problem = f"yếu hơn quy định cho người dùng ({user[key]['value']})"
+            self.report(path, admin[key]["value"], problem, "quy định cho quản trị không yếu hơn cho người dùng")
 
     def addresses(self) -> None:
         data = self.document.data
@@ -535,9 +545,6 @@ class _Rule:
     def operand_kind(self) -> schema.Kind:
         listed = self.operator in ("includes", "only") and not isinstance(self.kind, schema.ListOf)
         return schema.ListOf(self.kind, 1) if listed else self.kind
-
-    def shown(self) -> str:
-        return self.operand_kind().show(self.operand)
 
     def not_printed(self, printed: str, basis: str) -> str | None:
         """The figure that the quote lacks. A reading must have its numbers in the quote, its words are interpretation."""
@@ -612,8 +619,12 @@ def _folded(quote: str) -> str:
     return " ".join(unicodedata.normalize("NFC", quote).replace("\\", "").split()).casefold()
 
 
-def _shorten(value: Any, length: int = 100) -> str:
-    text = str(value)
+def _written(value: Any) -> str:
+    """A value as it is written in the file, on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf).removesuffix("...\n").strip()
+
+
+def _shorten(text: str, length: int = 100) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -31,7 +31,7 @@ BASES = {
     "operator": "Đơn vị vận hành chọn",
 }
 EXCEPTION_KEYS = ("document", "date", "until", "approved_by")
-OPERATORS = {"min": "tối thiểu", "max": "tối đa", "exact": "đúng", "includes": "ít nhất gồm", "only": "chỉ trong"}
+OPERATORS = {"min": "tối thiểu", "max": "tối đa", "exact": "đúng là", "includes": "ít nhất gồm", "only": "chỉ trong"}
 
 EXACT = ("exact",)
 AT_LEAST = ("min", "exact")
@@ -358,6 +358,10 @@ MET_BY = {
 
 _DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
 DOMAIN = Str("tên miền chữ thường, ví dụ quangtri.gov.vn", _DOMAIN)
+STATE_DOMAIN = Str(
+    "tên miền .vn của cơ quan nhà nước, không phải cả một đuôi dùng chung như com.vn",
+    rf"(?!(?:com|net|biz|name|info|pro|id|io|ai)\.vn$){_DOMAIN}(?<=\.vn)",
+)
 URL = Str("địa chỉ web, ví dụ https://mail.quangtri.gov.vn", rf"https?://{_DOMAIN}(?:/\S*)?")
 ADDRESS = Str("địa chỉ thư điện tử đầy đủ, ví dụ stttt@ninhbinh.gov.vn", rf"[a-z0-9][a-z0-9._-]*@{_DOMAIN}")
 TEXT = Str("chuỗi ký tự không rỗng")
@@ -766,7 +770,7 @@ TREE = {
     },
     "forwarding": {
         "outbound": Leaf(FORWARD_OUT, "Chuyển tiếp tự động ra ngoài", CHOICE),
-        "state_domains": Leaf(ListOf(DOMAIN, 1), "Tên miền được coi là của cơ quan nhà nước", NONE_ELSE),
+        "state_domains": Leaf(ListOf(STATE_DOMAIN, 1), "Tên miền được coi là của cơ quan nhà nước", NONE_ELSE),
         "inbound": Leaf(FORWARD_IN, "Thư chuyển tiếp tự động từ hộp thư ngoài", EXACT),
     },
     "outbound": {

@@ -42,7 +42,7 @@ def test_every_problem_comes_in_one_failure_before_the_host_is_contacted(broken)
     for path, value, problem in [
         ("quotas", "  quotas: 1", "khóa lạ"),
         ("quota.person.value = 1GiB", "      value: 1GiB", "trái Quy chế, phải tối thiểu 2GiB"),
-        ("attachments.max_total.value = 60MB", "      value: 60MB", "trái Quy chế, phải đúng 50MB"),
+        ("attachments.max_total.value = 60MB", "      value: 60MB", "trái Quy chế, phải đúng là 50MB"),
     ]:
         assert f"policy.yml:{lines.index(value) + 1}: {path}: {problem}. Cách sửa:" in output
     assert "unreachable=0" in output
