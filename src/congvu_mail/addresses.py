@@ -36,13 +36,17 @@ def preview(register: registers.Registers, naming: Mapping[str, Any], domain: st
     rows = []
     for entry in allocate(register.roster, naming, register.issued.rows):
         row = source[entry["code"]]
-        rows.append({
-            **entry,
-            "name": row.get("full_name") or row.get("name", ""),
-            "organisation": organisations.get(row.get("organisation") or row.get("parent", ""), ""),
-            "address": full(entry["local_part"]), "suggestion": full(entry["suggestion"]),
-            "aliases": " ".join(map(full, entry["aliases"])), "previous": full(entry["previous"]),
-        })
+        rows.append(
+            {
+                **entry,
+                "name": row.get("full_name") or row.get("name", ""),
+                "organisation": organisations.get(row.get("organisation") or row.get("parent", ""), ""),
+                "address": full(entry["local_part"]),
+                "suggestion": full(entry["suggestion"]),
+                "aliases": " ".join(map(full, entry["aliases"])),
+                "previous": full(entry["previous"]),
+            }
+        )
     return rows
 
 
@@ -83,8 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NamingError, RosterError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    json.dump({"changed": changed, "summary": summary(rows, str(Path(given.output).resolve()))}, sys.stdout,
-              ensure_ascii=False)
+    json.dump({"changed": changed, "summary": summary(rows, str(Path(given.output).resolve()))}, sys.stdout, ensure_ascii=False)
     return 0
 
 

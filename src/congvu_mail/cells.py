@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
+from functools import lru_cache
 
 _DATE = re.compile(r"(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2})?)(?:[.+Z]\S*)?)?\Z")
 _DATE_VN = re.compile(r"(?P<d>\d{1,2})/(?P<m>\d{1,2})/(?P<y>\d{4})(?: (?P<time>\d{1,2}:\d{2}(?::\d{2})?))?\Z")
@@ -19,7 +20,7 @@ _FALSE = frozenset(("false", "no", "0", "không", "sai"))
 
 def text(value: object) -> str:
     """One cell as text: NFC, every Unicode space collapsed, zero-width characters dropped, nothing as ``""``."""
-    if value is None:
+    if value is None or value == "":
         return ""
     if isinstance(value, datetime.date):
         return value.isoformat()
@@ -38,8 +39,11 @@ def text(value: object) -> str:
 def date(value: object) -> str:
     """An ISO or dd/mm/yyyy date as ISO text, with the time of day when one is given; ``""`` for an empty cell."""
     cell = text(value)
-    if not cell:
-        return ""
+    return _iso(cell) if cell else ""
+
+
+@lru_cache(maxsize=4096)
+def _iso(cell: str) -> str:
     found = _DATE.match(cell) or _DATE_VN.match(cell)
     if found:
         try:

@@ -30,19 +30,41 @@ from congvu_mail import names
 from congvu_mail.cells import text
 from congvu_mail.names import NotAName
 
-KINDS = ("province_agency", "subordinate", "division", "district", "commune", "party", "mass_org", "central",
-         "enterprise", "service")
+KINDS = (
+    "province_agency",
+    "subordinate",
+    "division",
+    "district",
+    "commune",
+    "party",
+    "mass_org",
+    "central",
+    "enterprise",
+    "service",
+)
 TERRITORIES = ("district", "commune")
 # One convention for each kind of organisation; a division is named differently in an agency and in a territory.
-CONVENTIONS = ("province_agency", "subordinate", "division_of_agency", "division_of_territory", "district", "commune",
-               "party", "mass_org", "central", "enterprise", "service")
+CONVENTIONS = (
+    "province_agency",
+    "subordinate",
+    "division_of_agency",
+    "division_of_territory",
+    "district",
+    "commune",
+    "party",
+    "mass_org",
+    "central",
+    "enterprise",
+    "service",
+)
 
 MAX_LOCAL_PART = 64  # RFC 5321, 4.5.3.1.1
 _LOCAL_PART = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z")
 
 _ORGANISATION_FIELDS = frozenset(("initials", "name", "class", "name_initials", "parent"))
-_PERSON_FIELDS = frozenset(("full", "surname", "middle", "given", "surname_initials", "middle_initials", "initials",
-                            "organisation", "yy", "yyyy"))
+_PERSON_FIELDS = frozenset(
+    ("full", "surname", "middle", "given", "surname_initials", "middle_initials", "initials", "organisation", "yy", "yyyy")
+)
 
 
 class NamingError(ValueError):
@@ -178,8 +200,18 @@ class _Checker:
 
 
 _FORM_CHECK = _PERSON_FIELDS | {"n"}
-_TOP = ("abbreviation", "class_words", "organisation", "employer", "person", "collision", "change", "reserved", "caution",
-        "exceptions")
+_TOP = (
+    "abbreviation",
+    "class_words",
+    "organisation",
+    "employer",
+    "person",
+    "collision",
+    "change",
+    "reserved",
+    "caution",
+    "exceptions",
+)
 
 
 @dataclass(slots=True)
@@ -265,7 +297,8 @@ class Conventions:
                 heads(check.texts(value.get("without"), path + ".value.without")),
                 self._keys(kind, check.texts(value.get("by_decision"), path + ".value.by_decision"), check, path),
                 check.texts(value.get("parents"), path + ".value.parents", KINDS),
-                clause)
+                clause,
+            )
 
     def _read_person(self, naming: Mapping[str, Any], check: _Checker) -> None:
         value, self.person_clause = check.leaf(naming, "person")
@@ -335,10 +368,14 @@ class Conventions:
             try:
                 known = [item.get("name"), *check.texts(item.get("other_names"), path + ".other_names")]
                 found = Fixed(
-                    kind, frozenset(self.key(kind, name) for name in known),
+                    kind,
+                    frozenset(self.key(kind, name) for name in known),
                     frozenset(self.key(k, item["parent"]) for k in KINDS) if item.get("parent") else frozenset(),
-                    str(local_parts[0]), tuple(map(str, local_parts[1:])), text(source.get("clause")),
-                    text(source.get("value")))
+                    str(local_parts[0]),
+                    tuple(map(str, local_parts[1:])),
+                    text(source.get("clause")),
+                    text(source.get("value")),
+                )
             except NotAName as error:
                 check.wrong(path + ".name", str(error))
                 continue

@@ -43,8 +43,9 @@ _PERSON_WORD = re.compile(r"[A-Za-z]+\Z")
 _ROMAN = re.compile(r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})\Z")
 _VOWEL = re.compile(r"[aeiouy]")
 
-_TITLES = frozenset(("ths", "ts", "tskh", "pgs", "gs", "bs", "bsck", "bscki", "bsckii", "cki", "ckii", "ks", "kts", "ds",
-                     "cn", "ls"))
+_TITLES = frozenset(
+    ("ths", "ts", "tskh", "pgs", "gs", "bs", "bsck", "bscki", "bsckii", "cki", "ckii", "ks", "kts", "ds", "cn", "ls")
+)
 # Forms of address that are surnames too ("Ông" is one): refused unless the register states the surname.
 _ADDRESS_FORMS = frozenset(("ông", "bà"))
 
@@ -198,11 +199,7 @@ def _is_acronym(word: str, folded: str, previous: str, shouted: bool, acronyms: 
     if not shouted:  # a capital word with a tone mark ("SỞ Y tế") is a word, not an acronym
         return not _TONES.intersection(unicodedata.normalize("NFD", word))
     # In a name wholly in capitals only what cannot be a word: on the list, without a vowel, a numeral after "số".
-    return (
-        folded.upper() in acronyms
-        or not _VOWEL.search(folded)
-        or (previous in ("so", "vuc") and bool(_ROMAN.match(word)))
-    )
+    return folded.upper() in acronyms or not _VOWEL.search(folded) or (previous in ("so", "vuc") and bool(_ROMAN.match(word)))
 
 
 def organisation(name: object, drop: Iterable[str] = (), acronyms: Iterable[str] = ()) -> tuple[Word, ...]:
@@ -250,8 +247,8 @@ def spelled_out(words: tuple[Word, ...]) -> tuple[Word, ...]:
 def strip_head(words: tuple[Word, ...], heads: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], tuple[Word, ...]]:
     """Split off the longest of ``heads`` (folded syllables) the name begins with: (head, rest)."""
     folded = tuple(word.folded for word in words)
-    found: tuple[str, ...] = max((head for head in heads if folded[:len(head)] == head), key=len, default=())
-    return found, words[len(found):]
+    found: tuple[str, ...] = max((head for head in heads if folded[: len(head)] == head), key=len, default=())
+    return found, words[len(found) :]
 
 
 def without_committee(words: tuple[Word, ...]) -> tuple[Word, ...]:
@@ -281,9 +278,7 @@ def territory(words: tuple[Word, ...]) -> tuple[tuple[str, ...], tuple[Word, ...
 
 def is_number(words: tuple[Word, ...]) -> bool:
     """Whether a proper name is only a number ("Phường 4", "Phường IV")."""
-    return len(words) == 1 and (
-        words[0].folded.isdigit() or (words[0].whole and bool(_ROMAN.match(words[0].folded.upper())))
-    )
+    return len(words) == 1 and (words[0].folded.isdigit() or (words[0].whole and bool(_ROMAN.match(words[0].folded.upper()))))
 
 
 def match_key(words: tuple[Word, ...], is_territory: bool) -> str:

@@ -27,8 +27,12 @@ class _Office:
         self.ledger = rows.ledger
         self.problems: list[Problem] = []
         # An address the text prints is kept for the organisation it is printed for.
-        self.printed = {local_part: found for listed in self.conventions.exceptions.values() for found in listed
-                        for local_part in (found.local_part, *found.aliases)}
+        self.printed = {
+            local_part: found
+            for listed in self.conventions.exceptions.values()
+            for found in listed
+            for local_part in (found.local_part, *found.aliases)
+        }
         self.address: dict[str, str] = {}  # of the organisations that have had their turn
         self.undecided: list[tuple[dict[str, Any], Iterable[str]]] = []
 
@@ -39,28 +43,41 @@ class _Office:
             self.address[row.code] = entry["local_part"]
             entries.append(entry)
         by_rank = self.conventions.by_rank
-        entries += [self.person(row) for row in sorted(
-            self.rows.people.values(),
-            key=lambda row: (row.rank if by_rank else 0, not row.registered, row.registered, row.code))]
+        entries += [
+            self.person(row)
+            for row in sorted(
+                self.rows.people.values(),
+                key=lambda row: (row.rank if by_rank else 0, not row.registered, row.registered, row.code),
+            )
+        ]
         self.suggest()
         return entries
 
     def entry(self, table: str, code: str) -> dict[str, Any]:
-        return {"code": code, "table": table, "local_part": "", "status": "needs_decision", "suggestion": "",
-                "clause": "", "reason": "", "aliases": [], "previous": "", "previous_use": "", "previous_months": None,
-                "warning": ""}
+        return {
+            "code": code,
+            "table": table,
+            "local_part": "",
+            "status": "needs_decision",
+            "suggestion": "",
+            "clause": "",
+            "reason": "",
+            "aliases": [],
+            "previous": "",
+            "previous_use": "",
+            "previous_months": None,
+            "warning": "",
+        }
 
     def free(self, local_part: str, code: str, exception: Fixed | None = None) -> bool:
-        return (self.ledger.owner.get(local_part, code) == code
-                and self.printed.get(local_part, exception) is exception)
+        return self.ledger.owner.get(local_part, code) == code and self.printed.get(local_part, exception) is exception
 
     def assign(self, entry: dict[str, Any], local_part: str, clause: str, reason: str) -> dict[str, Any]:
         self.ledger.take(local_part, entry["code"])
         entry.update(local_part=local_part, status="assigned", clause=clause, reason=reason)
         caution = self.conventions.caution.intersection(re.split(r"[._-]|\d+", local_part))
         if caution and entry["table"] == "people":
-            entry["warning"] = (f"“{min(caution)}” có thể gây hiểu lầm; nếu cần, đề nghị địa chỉ khác bằng cột"
-                                " local_part và basis")
+            entry["warning"] = f"“{min(caution)}” có thể gây hiểu lầm; nếu cần, đề nghị địa chỉ khác bằng cột local_part và basis"
             entry["reason"] += f" Lưu ý: {entry['warning']}."
         return entry
 
@@ -74,8 +91,13 @@ class _Office:
         proposed: set[str] = set()
         for entry, proposals in self.undecided:
             for local_part in proposals:
-                if (valid_local_part(local_part) and local_part not in self.ledger.owner and local_part not in proposed
-                        and local_part not in self.printed and local_part not in self.conventions.reserved):
+                if (
+                    valid_local_part(local_part)
+                    and local_part not in self.ledger.owner
+                    and local_part not in proposed
+                    and local_part not in self.printed
+                    and local_part not in self.conventions.reserved
+                ):
                     proposed.add(local_part)
                     entry["suggestion"] = local_part
                     break
@@ -123,8 +145,11 @@ class _Office:
             return self.undecide(entry, clause, "Cơ quan, đơn vị đã giải thể: không cấp địa chỉ mới.")
         if exception:
             if self.free(exception.local_part, row.code, exception):
-                how = {"fixed": "Quy chế ấn định địa chỉ này.", "example": "Địa chỉ được ghi trong ví dụ của Quy chế.",
-                       "service": "Hộp thư phục vụ hệ thống theo Quy chế."}
+                how = {
+                    "fixed": "Quy chế ấn định địa chỉ này.",
+                    "example": "Địa chỉ được ghi trong ví dụ của Quy chế.",
+                    "service": "Hộp thư phục vụ hệ thống theo Quy chế.",
+                }
                 self.assign(entry, exception.local_part, clause, how.get(exception.ground, "Ngoại lệ ghi trong chính sách."))
                 self._reserve_aliases(entry)
                 return entry
@@ -141,8 +166,12 @@ class _Office:
         parent = row.parent_row
         values = self._organisation_values(row, convention)
         if convention.pattern is None or any(f"{row.key} ".startswith(f"{key} ") for key in convention.by_decision):
-            return self.undecide(entry, clause, "Quy chế để đơn vị vận hành đặt địa chỉ cho cơ quan này: cần quyết định.",
-                                 self._proposals(row, convention, values))
+            return self.undecide(
+                entry,
+                clause,
+                "Quy chế để đơn vị vận hành đặt địa chỉ cho cơ quan này: cần quyết định.",
+                self._proposals(row, convention, values),
+            )
         if "parent" in convention.pattern.fields:
             if parent is None:
                 return self.undecide(entry, clause, "Quy tắc cần cơ quan cấp trên, nhưng cột parent để trống.")
@@ -152,21 +181,36 @@ class _Office:
                 return self.undecide(entry, clause, f"Cơ quan cấp trên “{parent.code}” chưa có địa chỉ.")
         rendered = convention.pattern.render(values)
         if rendered is None:
-            return self.undecide(entry, clause, "Tên không bắt đầu bằng một loại hình tổ chức đã biết: cần quyết định.",
-                                 self._proposals(row, convention, values))
+            return self.undecide(
+                entry,
+                clause,
+                "Tên không bắt đầu bằng một loại hình tổ chức đã biết: cần quyết định.",
+                self._proposals(row, convention, values),
+            )
         local_part = rendered[0]
         if not valid_local_part(local_part):
             return self.undecide(entry, clause, f"“{local_part}” dài quá {MAX_LOCAL_PART} ký tự (RFC 5321).")
         if local_part in self.conventions.reserved:
-            self.problems.append(Problem(
-                "organisations", row.row, row.code, "name", local_part, "quy tắc cho ra một địa chỉ dành riêng của hệ thống",
-                "ghi địa chỉ khác vào cột local_part và căn cứ vào cột basis"))
+            self.problems.append(
+                Problem(
+                    "organisations",
+                    row.row,
+                    row.code,
+                    "name",
+                    local_part,
+                    "quy tắc cho ra một địa chỉ dành riêng của hệ thống",
+                    "ghi địa chỉ khác vào cột local_part và căn cứ vào cột basis",
+                )
+            )
             return entry
         if self.free(local_part, row.code):
             return self.assign(entry, local_part, clause, "Đặt theo quy tắc của Quy chế.")
         return self.undecide(
-            entry, self.conventions.organisation_collision_clause or clause,
-            f"“{local_part}” {self._holder(local_part)}: cần quyết định.", self._proposals(row, convention, values))
+            entry,
+            self.conventions.organisation_collision_clause or clause,
+            f"“{local_part}” {self._holder(local_part)}: cần quyết định.",
+            self._proposals(row, convention, values),
+        )
 
     def _holder(self, local_part: str) -> str:
         owner = self.ledger.owner.get(local_part)
@@ -182,9 +226,14 @@ class _Office:
 
     def _exception(self, row: Organisation) -> Fixed | None:
         for found in self.conventions.exceptions.get(f"{row.kind} {row.key}", ()):
-            if not found.parents or (row.parent_row and row.parent_row.key in found.parents):
+            if not found.parents or (row.parent_row and found.parents & self._names(row.parent_row)):
                 return found
         return None
+
+    def _names(self, row: Organisation) -> frozenset[str]:
+        """Every name the policy knows the organisation by."""
+        exception = self._exception(row)
+        return exception.keys | {row.key} if exception else frozenset((row.key,))
 
     def _organisation_values(self, row: Organisation, convention: Kind) -> dict[str, str | None]:
         parent = self.address[row.parent_row.code] or None if row.parent_row else None
@@ -216,15 +265,25 @@ class _Office:
         if row.kind in TERRITORIES:
             words_of_class, proper = names.territory(words)
             head, rest = "".join(word[0] for word in words_of_class), "".join(word.folded for word in proper)
-        longer = {"initials": head + rest, "name": head + rest, "name_initials": rest,
-                  "class": values["class"] or "", "parent": values["parent"]}
+        longer = {
+            "initials": head + rest,
+            "name": head + rest,
+            "name_initials": rest,
+            "class": values["class"] or "",
+            "parent": values["parent"],
+        }
         for fields in (values, longer):
             rendered = pattern.render({**fields, "class": fields["class"] or ""})
             if rendered:
                 yield rendered[0]
         for number in range(2, 1000):
-            rendered = pattern.render({**values, "class": values["class"] or "", **{
-                key: f"{values[key]}{number}" for key in ("initials", "name", "name_initials") if values[key]}})
+            rendered = pattern.render(
+                {
+                    **values,
+                    "class": values["class"] or "",
+                    **{key: f"{values[key]}{number}" for key in ("initials", "name", "name_initials") if values[key]},
+                }
+            )
             if rendered:
                 yield rendered[0]
 
@@ -265,8 +324,11 @@ class _Office:
         assert pattern
         rendered = pattern.render(values)
         if rendered is None:
-            reason = ("Cơ quan công tác chưa có địa chỉ." if row.organisation
-                      else "Quy tắc cần cơ quan công tác, nhưng cột organisation để trống.")
+            reason = (
+                "Cơ quan công tác chưa có địa chỉ."
+                if row.organisation
+                else "Quy tắc cần cơ quan công tác, nhưng cột organisation để trống."
+            )
             return self.undecide(entry, conventions.person_clause, reason)
         plain = rendered[0]
         if valid_local_part(plain) and self.free(plain, row.code):
@@ -282,20 +344,27 @@ class _Office:
                 before += str(self.ledger.next_ordinal(before, after, conventions.first))
             local_part = before + after
             if valid_local_part(local_part) and local_part not in conventions.reserved and self.free(local_part, row.code):
-                return self.assign(entry, local_part, conventions.collision_clause or conventions.person_clause,
-                                   f"“{plain}” {self._holder(plain)}; dùng dạng tiếp theo của Quy chế.")
+                return self.assign(
+                    entry,
+                    local_part,
+                    conventions.collision_clause or conventions.person_clause,
+                    f"“{plain}” {self._holder(plain)}; dùng dạng tiếp theo của Quy chế.",
+                )
         if not valid_local_part(plain):
             reason = f"“{plain}” dài quá {MAX_LOCAL_PART} ký tự (RFC 5321): cần quyết định."
         else:
             reason = f"“{plain}” {self._holder(plain)}" + (
-                " và Quy chế không còn dạng nào khác: cần quyết định." if conventions.forms
-                else "; Quy chế giao quyết định từng trường hợp trùng.")
+                " và Quy chế không còn dạng nào khác: cần quyết định."
+                if conventions.forms
+                else "; Quy chế giao quyết định từng trường hợp trùng."
+            )
             if missing & {"yy", "yyyy"}:
                 reason += " Nếu biết năm sinh, ghi vào cột birth_date."
             if "organisation" in missing:
                 reason += " Cơ quan công tác chưa có địa chỉ."
-        return self.undecide(entry, conventions.collision_clause or conventions.person_clause, reason,
-                             self._personal_proposals(values))
+        return self.undecide(
+            entry, conventions.collision_clause or conventions.person_clause, reason, self._personal_proposals(values)
+        )
 
     def _personal_proposals(self, values: dict[str, str | None]) -> Iterator[str]:
         for form in self.conventions.suggestions:
@@ -343,8 +412,9 @@ def _parents_first(organisations: Iterable[Organisation]) -> Iterator[Organisati
             heapq.heappush(due, (not child.registered, child.registered, child.code, child))
 
 
-def allocate(roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Iterable[Mapping[str, Any]] = ()
-             ) -> list[dict[str, Any]]:
+def allocate(
+    roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Iterable[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
     """Give every row of a register its address.
 
     ``roster``: ``{"organisations": [...], "people": [...]}`` with the columns of the register; ``naming``:

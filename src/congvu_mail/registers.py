@@ -33,19 +33,72 @@ from congvu_mail.sizes import size_bytes
 
 COLUMNS = {
     "organisations": (
-        "code", "kind", "name", "parent", "registered", "category", "local_part", "basis", "head", "delegates", "phone", "fax",
-        "quota", "quota_basis", "decision_number", "decision_date", "status", "note"),
+        "code",
+        "kind",
+        "name",
+        "parent",
+        "registered",
+        "category",
+        "local_part",
+        "basis",
+        "head",
+        "delegates",
+        "phone",
+        "fax",
+        "quota",
+        "quota_basis",
+        "decision_number",
+        "decision_date",
+        "status",
+        "note",
+    ),
     "people": (
-        "code", "person_id", "full_name", "surname", "middle", "given", "organisation", "birth_date", "title", "category",
-        "rank", "registered", "account_class", "phone", "fax", "authorised", "quota", "quota_basis", "local_part", "basis",
-        "decision_number", "decision_date", "status", "leave_until", "leave_reason"),
+        "code",
+        "person_id",
+        "full_name",
+        "surname",
+        "middle",
+        "given",
+        "organisation",
+        "birth_date",
+        "title",
+        "category",
+        "rank",
+        "registered",
+        "account_class",
+        "phone",
+        "fax",
+        "authorised",
+        "quota",
+        "quota_basis",
+        "local_part",
+        "basis",
+        "decision_number",
+        "decision_date",
+        "status",
+        "leave_until",
+        "leave_reason",
+    ),
     # organisation: whom the person worked for when the address was given out; the evidence of a later transfer
     "issued": ("code", "local_part", "current", "since", "until", "organisation"),
     # received: date of receipt; complete: date the information was complete; done: date it was carried out
     "requests": (
-        "id", "received", "channel", "document_number", "document_date", "act", "code", "content", "complete", "done",
-        "reply_number", "reply_date", "result", "note"),
-}  # fmt: skip
+        "id",
+        "received",
+        "channel",
+        "document_number",
+        "document_date",
+        "act",
+        "code",
+        "content",
+        "complete",
+        "done",
+        "reply_number",
+        "reply_date",
+        "result",
+        "note",
+    ),
+}
 REQUIRED = {
     "organisations": ("code", "kind", "name"),
     "people": ("code", "full_name", "organisation"),
@@ -145,8 +198,11 @@ def _read_table(name: str, path: Path, problems: list[Problem]) -> Table:
         try:
             _parse(table, content, problems)
         except csv.Error as error:
-            problems.append(_file_problem(name, path, f"không đọc được như CSV ({error})",
-                                          "kiểm tra dấu nháy kép chưa đóng hoặc lưu lại dạng CSV UTF-8"))
+            problems.append(
+                _file_problem(
+                    name, path, f"không đọc được như CSV ({error})", "kiểm tra dấu nháy kép chưa đóng hoặc lưu lại dạng CSV UTF-8"
+                )
+            )
     return table
 
 
@@ -156,16 +212,26 @@ def _decoded(name: str, path: Path, problems: list[Problem]) -> str | None:
         return None
     raw = path.read_bytes()
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw:
-        problems.append(_file_problem(name, path, "không phải văn bản UTF-8 (UTF-16 hoặc tệp nhị phân)",
-                                      "trong bảng tính, lưu lại dạng “CSV UTF-8”"))
+        problems.append(
+            _file_problem(
+                name, path, "không phải văn bản UTF-8 (UTF-16 hoặc tệp nhị phân)", "trong bảng tính, lưu lại dạng “CSV UTF-8”"
+            )
+        )
         return None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        problems.append(_file_problem(name, path, f"không phải UTF-8 (byte 0x{raw[error.start]:02X})",
-                                      "chuyển từ bảng mã cũ (TCVN3, VNI, Windows-1258) sang Unicode, lưu dạng “CSV UTF-8”",
-                                      line, raw[error.start:error.start + 20].decode("latin-1")))
+        problems.append(
+            _file_problem(
+                name,
+                path,
+                f"không phải UTF-8 (byte 0x{raw[error.start]:02X})",
+                "chuyển từ bảng mã cũ (TCVN3, VNI, Windows-1258) sang Unicode, lưu dạng “CSV UTF-8”",
+                line,
+                raw[error.start : error.start + 20].decode("latin-1"),
+            )
+        )
         return None
 
 
@@ -173,8 +239,12 @@ def _header(name: str, content: str) -> tuple[str, int] | None:
     """Delimiter of the file and the number of lines before its header; None when there is no header."""
     for skipped, line in enumerate(content.splitlines()[:20]):
         if line.strip(" ,;\t") and not line.lower().startswith("sep="):
-            counts = {delimiter: len({text(cell).lower() for cell in next(csv.reader([line[:10000]], delimiter=delimiter))}
-                                     & set(COLUMNS[name])) for delimiter in ",;"}
+            counts = {
+                delimiter: len(
+                    {text(cell).lower() for cell in next(csv.reader([line[:10000]], delimiter=delimiter))} & set(COLUMNS[name])
+                )
+                for delimiter in ",;"
+            }
             best = max(counts, key=lambda delimiter: counts[delimiter])
             return (best, skipped) if counts[best] else None
     return None
@@ -185,9 +255,16 @@ def _parse(table: Table, content: str, problems: list[Problem]) -> None:
     found = _header(name, content[:100000])
     if not found:
         shown = content[:60].splitlines()
-        problems.append(_file_problem(
-            name, path, f"không có dòng tiêu đề với các cột {', '.join(REQUIRED[name])}",
-            f"dòng đầu ghi tên cột; các cột: {', '.join(COLUMNS[name])}", 1, shown[0] if shown else ""))
+        problems.append(
+            _file_problem(
+                name,
+                path,
+                f"không có dòng tiêu đề với các cột {', '.join(REQUIRED[name])}",
+                f"dòng đầu ghi tên cột; các cột: {', '.join(COLUMNS[name])}",
+                1,
+                shown[0] if shown else "",
+            )
+        )
         return
     delimiter, skipped = found
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
@@ -208,11 +285,18 @@ def _parse(table: Table, content: str, problems: list[Problem]) -> None:
         values = [text(cell) if cell else "" for cell in record]
         if not any(values):
             continue
-        surplus = [value for value in values[len(header):] if value]
+        surplus = [value for value in values[len(header) :] if value]
         if surplus:
-            problems.append(_file_problem(
-                name, path, "nhiều ô hơn dòng tiêu đề", "đặt ô có dấu phẩy, chấm phẩy trong dấu nháy kép, hoặc thêm tên cột",
-                line, surplus[0]))
+            problems.append(
+                _file_problem(
+                    name,
+                    path,
+                    "nhiều ô hơn dòng tiêu đề",
+                    "đặt ô có dấu phẩy, chấm phẩy trong dấu nháy kép, hoặc thêm tên cột",
+                    line,
+                    surplus[0],
+                )
+            )
         row = empty | {column: value for column, value in zip(header, values, strict=False) if column}
         table.rows.append(row)
         table.lines.append(line)
@@ -226,8 +310,9 @@ def _check_cells(table: Table, problems: list[Problem]) -> None:
             return
 
         def wrong(column: str, message: str, remedy: str, number: int = number, row: dict[str, str] = row) -> None:
-            problems.append(Problem(table.name, number, row.get("code", ""), column, row[column], message, remedy,
-                                    _place(table, number)))
+            problems.append(
+                Problem(table.name, number, row.get("code", ""), column, row[column], message, remedy, _place(table, number))
+            )
 
         for column in _DATES[table.name]:
             if row[column]:
@@ -258,18 +343,35 @@ def _check_people(registers: Registers, one_per_person: bool, problems: list[Pro
     for number, row in enumerate(registers.organisations.rows):
         for code in _LIST.split(row["delegates"]):
             if code and code not in known:
-                problems.append(Problem(
-                    "organisations", number, row["code"], "delegates", code, "không có người mang mã này trong people.csv",
-                    "sửa mã người được ủy quyền", _place(registers.organisations, number)))
+                problems.append(
+                    Problem(
+                        "organisations",
+                        number,
+                        row["code"],
+                        "delegates",
+                        code,
+                        "không có người mang mã này trong people.csv",
+                        "sửa mã người được ủy quyền",
+                        _place(registers.organisations, number),
+                    )
+                )
     if not one_per_person:
         return
     first: dict[str, int] = {}
     for number, row in enumerate(people.rows):
         if row["person_id"] and row["status"].lower() != "left" and first.setdefault(row["person_id"], number) != number:
-            problems.append(Problem(
-                "people", number, row["code"], "person_id", row["person_id"],
-                f"đã ghi ở dòng {people.lines[first[row['person_id']]]}; mỗi người một hộp thư",
-                "giữ một dòng cho mỗi người", _place(people, number)))
+            problems.append(
+                Problem(
+                    "people",
+                    number,
+                    row["code"],
+                    "person_id",
+                    row["person_id"],
+                    f"đã ghi ở dòng {people.lines[first[row['person_id']]]}; mỗi người một hộp thư",
+                    "giữ một dòng cho mỗi người",
+                    _place(people, number),
+                )
+            )
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
@@ -281,8 +383,12 @@ def add_months(day: datetime.date, months: int) -> datetime.date:
     return datetime.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def record(issued: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, Any]], today: datetime.date,
-           employers: Mapping[str, str] | None = None) -> list[dict[str, str]]:
+def record(
+    issued: Iterable[Mapping[str, Any]],
+    entries: Iterable[Mapping[str, Any]],
+    today: datetime.date,
+    employers: Mapping[str, str] | None = None,
+) -> list[dict[str, str]]:
     """The ledger after the addresses in ``entries`` (from ``allocate``) were given out on ``today``.
 
     Nothing is ever removed. A replaced address gets ``current=false`` and the day until which it takes mail: today when
@@ -295,8 +401,10 @@ def record(issued: Iterable[Mapping[str, Any]], entries: Iterable[Mapping[str, A
     employers = employers or {}
 
     def put(local_part: str, code: str, current: bool, until: str) -> None:
-        row = ledger.setdefault(local_part, {"code": code, "local_part": local_part, "since": today.isoformat(),
-                                             "organisation": employers.get(code, "")})
+        row = ledger.setdefault(
+            local_part,
+            {"code": code, "local_part": local_part, "since": today.isoformat(), "organisation": employers.get(code, "")},
+        )
         row.update(current="true" if current else "false", until=until)
 
     for entry in entries:
@@ -349,8 +457,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RosterError, NamingError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"Sổ đăng ký hợp lệ: {len(registers.organisations.rows)} cơ quan, {len(registers.people.rows)} người, "
-          f"{len(registers.issued.rows)} địa chỉ đã cấp, {len(registers.requests.rows)} yêu cầu.")
+    print(
+        f"Sổ đăng ký hợp lệ: {len(registers.organisations.rows)} cơ quan, {len(registers.people.rows)} người, "
+        f"{len(registers.issued.rows)} địa chỉ đã cấp, {len(registers.requests.rows)} yêu cầu."
+    )
     return 0
 
 

@@ -52,7 +52,7 @@ class RosterError(ValueError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        lines = [str(problem) for problem in self.problems[:self.SHOWN]]
+        lines = [str(problem) for problem in self.problems[: self.SHOWN]]
         if len(self.problems) > self.SHOWN:
             lines.append(f"... và {len(self.problems) - self.SHOWN} lỗi khác.")
         more = " trở lên" if len(self.problems) >= self.LIMIT else ""
@@ -100,7 +100,7 @@ class Ledger:
     def take(self, local_part: str, code: str) -> None:
         self.owner[local_part] = code
         for found in _ORDINAL.finditer(local_part):
-            key = (local_part[:found.start()], local_part[found.end():])
+            key = (local_part[: found.start()], local_part[found.end() :])
             self._highest[key] = max(self._highest.get(key, 0), int(found.group()))
 
     def next_ordinal(self, before: str, after: str, first: int) -> int:
@@ -141,13 +141,16 @@ class Rows:
                 self.wrong("code", "", "thiếu mã", "ghi mã của cơ quan hoặc người đã được cấp địa chỉ này")
                 continue
             if len(local_part) > MAX_LOCAL_PART or not _DOT_STRING.match(local_part):
-                self.wrong("local_part", local_part, "không phải là phần trước @ của một địa chỉ",
-                           "ghi đúng phần trước @ đã cấp")
+                self.wrong("local_part", local_part, "không phải là phần trước @ của một địa chỉ", "ghi đúng phần trước @ đã cấp")
                 continue
             owner = ledger.owner.get(local_part, code)
             if owner != code:
-                self.wrong("local_part", local_part, f"đã ghi cho mã “{owner}”",
-                           "một địa chỉ chỉ thuộc một mã, kể cả khi đã thu hồi; giữ một dòng")
+                self.wrong(
+                    "local_part",
+                    local_part,
+                    f"đã ghi cho mã “{owner}”",
+                    "một địa chỉ chỉ thuộc một mã, kể cả khi đã thu hồi; giữ một dòng",
+                )
                 continue
             ledger.take(local_part, code)
             try:
@@ -155,14 +158,19 @@ class Rows:
                 since = cells.date(row.get("since"))
                 cells.date(row.get("until"))
             except ValueError as error:
-                self.wrong("current/since/until", f"{row.get('current')} {row.get('since')} {row.get('until')}",
-                           str(error), "sửa ô này")
+                self.wrong(
+                    "current/since/until", f"{row.get('current')} {row.get('since')} {row.get('until')}", str(error), "sửa ô này"
+                )
                 continue
             if not current:
                 continue
             if ledger.current.setdefault(code, local_part) != local_part:
-                self.wrong("current", local_part, f"mã này đã có địa chỉ hiện hành “{ledger.current[code]}”",
-                           "chỉ để một dòng current=true cho mỗi mã")
+                self.wrong(
+                    "current",
+                    local_part,
+                    f"mã này đã có địa chỉ hiện hành “{ledger.current[code]}”",
+                    "chỉ để một dòng current=true cho mỗi mã",
+                )
             ledger.since[code] = since
             ledger.employer[code] = text(row.get("organisation"))
 
@@ -194,16 +202,25 @@ class Rows:
             return "", basis
         owner = self.ledger.owner.get(local_part, self._code)
         if not valid_local_part(local_part):
-            self.wrong("local_part", local_part, "không phải là phần trước @ hợp lệ",
-                       f"chỉ dùng chữ thường không dấu, số và dấu . _ - ở giữa, tối đa {MAX_LOCAL_PART} ký tự")
+            self.wrong(
+                "local_part",
+                local_part,
+                "không phải là phần trước @ hợp lệ",
+                f"chỉ dùng chữ thường không dấu, số và dấu . _ - ở giữa, tối đa {MAX_LOCAL_PART} ký tự",
+            )
         elif not basis:
-            self.wrong("local_part", local_part, "địa chỉ chỉ định phải có căn cứ",
-                       "ghi số, ngày văn bản vào cột basis, hoặc để trống local_part")
+            self.wrong(
+                "local_part",
+                local_part,
+                "địa chỉ chỉ định phải có căn cứ",
+                "ghi số, ngày văn bản vào cột basis, hoặc để trống local_part",
+            )
         elif local_part in self.conventions.reserved and not service:
             self.wrong("local_part", local_part, "là địa chỉ dành riêng của hệ thống (RFC 2142)", "chọn địa chỉ khác")
         elif owner != self._code:
-            self.wrong("local_part", local_part, f"đã thuộc về mã “{owner}”, không bao giờ cấp lại cho mã khác",
-                       "chọn địa chỉ khác")
+            self.wrong(
+                "local_part", local_part, f"đã thuộc về mã “{owner}”, không bao giờ cấp lại cho mã khác", "chọn địa chỉ khác"
+            )
         else:
             self.ledger.take(local_part, self._code)
         return local_part, basis
@@ -227,8 +244,17 @@ class Rows:
             gone = self._status(row, ORGANISATION_STATUS) == "dissolved"
             if unique:
                 self.organisations[self._code] = Organisation(
-                    self._row, self._code, kind, text(row.get("parent")), self._date(row, "registered"), local_part, basis, gone,
-                    words, key)
+                    self._row,
+                    self._code,
+                    kind,
+                    text(row.get("parent")),
+                    self._date(row, "registered"),
+                    local_part,
+                    basis,
+                    gone,
+                    words,
+                    key,
+                )
         self._link_parents()
 
     def _link_parents(self) -> None:
@@ -238,8 +264,12 @@ class Rows:
             organisation.parent_row = self.organisations.get(organisation.parent)
             if organisation.parent_row is None:
                 self._row, self._code = organisation.row, organisation.code
-                self.wrong("parent", organisation.parent, "không có cơ quan mang mã này trong organisations",
-                           "sửa mã cơ quan cấp trên hoặc thêm dòng của cơ quan đó")
+                self.wrong(
+                    "parent",
+                    organisation.parent,
+                    "không có cơ quan mang mã này trong organisations",
+                    "sửa mã cơ quan cấp trên hoặc thêm dòng của cơ quan đó",
+                )
         settled: set[str] = set()
         for organisation in self.organisations.values():
             path: dict[str, None] = {}
@@ -247,10 +277,14 @@ class Rows:
             while node and node.code not in settled:
                 if node.code in path:
                     codes = list(path)
-                    codes = codes[codes.index(node.code):]
+                    codes = codes[codes.index(node.code) :]
                     self._row, self._code = node.row, node.code
-                    self.wrong("parent", node.parent, f"các cơ quan {' → '.join([*codes, node.code])} trực thuộc vòng quanh",
-                               "sửa mã cơ quan cấp trên của một trong các dòng này")
+                    self.wrong(
+                        "parent",
+                        node.parent,
+                        f"các cơ quan {' → '.join([*codes, node.code])} trực thuộc vòng quanh",
+                        "sửa mã cơ quan cấp trên của một trong các dòng này",
+                    )
                     break
                 path[node.code] = None
                 node = node.parent_row
@@ -267,12 +301,20 @@ class Rows:
             try:
                 name = names.person(row.get("full_name"), row.get("surname"), row.get("middle"), row.get("given"))
             except NotAName as error:
-                self.wrong("full_name", row.get("full_name"), str(error), "ghi đúng họ tên theo giấy tờ; tên không tách được"
-                           " theo quy tắc thì ghi thêm surname, middle, given")
+                self.wrong(
+                    "full_name",
+                    row.get("full_name"),
+                    str(error),
+                    "ghi đúng họ tên theo giấy tờ; tên không tách được theo quy tắc thì ghi thêm surname, middle, given",
+                )
             organisation = text(row.get("organisation"))
             if organisation and organisation not in self.organisations:
-                self.wrong("organisation", organisation, "không có cơ quan mang mã này trong organisations",
-                           "sửa mã cơ quan hoặc thêm dòng của cơ quan đó")
+                self.wrong(
+                    "organisation",
+                    organisation,
+                    "không có cơ quan mang mã này trong organisations",
+                    "sửa mã cơ quan hoặc thêm dòng của cơ quan đó",
+                )
             rank = text(row.get("rank"))
             if rank and not re.fullmatch(r"\d{1,6}(?:\.\d{1,6})?", rank):
                 self.wrong("rank", rank, "không phải là số", "ghi thứ bậc bằng số, 1 là cao nhất, hoặc để trống")
@@ -287,25 +329,43 @@ class Rows:
             if not unique or not name:
                 continue
             person = self.people[self._code] = Person(
-                self._code, name, organisation, float(rank) if rank else float("inf"), self._date(row, "registered"),
-                year[:4], local_part, basis, gone)
+                self._code,
+                name,
+                organisation,
+                float(rank) if rank else float("inf"),
+                self._date(row, "registered"),
+                year[:4],
+                local_part,
+                basis,
+                gone,
+            )
             if base_is_whole and not local_part and self._code not in self.ledger.current:
                 self._refuse_reserved(row, person, pattern)
 
     def _refuse_reserved(self, row: Mapping[str, Any], person: Person, pattern: Pattern) -> None:
         rendered = pattern.render(person_values(person, None))
         if rendered and rendered[0] in self.conventions.reserved:
-            self.wrong("full_name", row.get("full_name"), f"quy tắc cho ra “{rendered[0]}”, là địa chỉ dành riêng của hệ thống",
-                       "ghi địa chỉ khác vào cột local_part và căn cứ vào cột basis")
+            self.wrong(
+                "full_name",
+                row.get("full_name"),
+                f"quy tắc cho ra “{rendered[0]}”, là địa chỉ dành riêng của hệ thống",
+                "ghi địa chỉ khác vào cột local_part và căn cứ vào cột basis",
+            )
 
 
 def person_values(person: Person, employer: str | None) -> dict[str, str | None]:
     name = person.name
     surname, middle = "".join(s[0] for s in name.surname), "".join(s[0] for s in name.middle)
     return {
-        "full": "".join(name.written), "surname": "".join(name.surname) or None, "middle": "".join(name.middle),
-        "given": "".join(name.given), "surname_initials": surname or None, "middle_initials": middle,
-        "initials": surname + middle, "organisation": employer, "yy": person.year[2:] or None,
+        "full": "".join(name.written),
+        "surname": "".join(name.surname) or None,
+        "middle": "".join(name.middle),
+        "given": "".join(name.given),
+        "surname_initials": surname or None,
+        "middle_initials": middle,
+        "initials": surname + middle,
+        "organisation": employer,
+        "yy": person.year[2:] or None,
         "yyyy": person.year or None,
     }
 

@@ -22,8 +22,14 @@ ORGANISATIONS = [
     ("C3", "NB", [], ("province_agency", "Sở Thông tin và Truyền thông"), "stttt", "Điều 5 khoản 1 điểm a"),
     ("C4", "BG", [], ("province_agency", "UBND tỉnh Bắc Giang"), "ubnd", "Điều 6 khoản 1 điểm a"),
     ("C5", "BG", [], ("province_agency", "Sở Thông tin và Truyền thông"), "stttt", "Điều 6 khoản 1 điểm a"),
-    ("C6", "BG", [STTTT], ("subordinate", "Trung tâm Công nghệ thông tin và Truyền thông", "S"), "ttcntttt_stttt",
-     "Điều 6 khoản 1 điểm a"),
+    (
+        "C6",
+        "BG",
+        [STTTT],
+        ("subordinate", "Trung tâm Công nghệ thông tin và Truyền thông", "S"),
+        "ttcntttt_stttt",
+        "Điều 6 khoản 1 điểm a",
+    ),
     ("C7", "BG", [], ("district", "UBND thành phố Bắc Giang"), "tpbg", "Điều 6 khoản 1 điểm b"),
     ("C8", "BG", [], ("district", "UBND huyện Lục Ngạn"), "lucngan", "Điều 6 khoản 1 điểm b"),
     ("C9", "BG", [LUC_NGAN], ("commune", "UBND xã Phong Vân", "LN"), "phongvan_lucngan", "Điều 6 khoản 1 điểm b"),
@@ -39,19 +45,28 @@ ORGANISATIONS = [
     ("C25", "TG", [], ("district", "UBND huyện Chợ Gạo"), "chogao", "Điều 4 khoản 1 điểm b"),
     ("C26", "TG", [TAN_PHUOC], ("commune", "UBND xã Mỹ Phước", "TP"), "tanphuoc.myphuoc", "Điều 4 khoản 1 điểm c"),
     ("C27", "TG", [TAN_PHUOC], ("division", "Phòng Tài chính - Kế hoạch", "TP"), "tanphuoc.ptckh", "Điều 4 khoản 1 điểm d"),
-    ("C28", "TG", [STTTT], ("subordinate", "TT Công nghệ thông tin và Truyền thông", "S"), "sttt.ttcnttt",
-     "Điều 4 khoản 1 điểm d"),
+    (
+        "C28",
+        "TG",
+        [STTTT],
+        ("subordinate", "TT Công nghệ thông tin và Truyền thông", "S"),
+        "sttt.ttcnttt",
+        "Điều 4 khoản 1 điểm d",
+    ),
     ("C34", "ST", [], ("province_agency", "Sở Thông tin và Truyền thông"), "sottt", "Điều 3 khoản 1 điểm a"),
     ("C35", "ST", [], ("district", "UBND huyện Mỹ Xuyên"), "huyenmx", "Điều 3 khoản 1 điểm a"),
     ("C36", "ST", [STTTT], ("division", "Phòng Công nghệ thông tin", "S"), "phongcntt.sottt", "Điều 3 khoản 1 điểm b"),
     ("C37", "ST", [MY_XUYEN], ("division", "Phòng Văn hóa Thông tin", "MX"), "phongvhtt.huyenmx", "Điều 3 khoản 1 điểm b"),
     ("C38", "ST", [MY_XUYEN], ("commune", "Xã Thạnh Phú", "MX"), "xatp.huyenmx", "Điều 3 khoản 1 điểm b"),
     ("C44", "ST", [], ("service", "Hộp thư tiếp nhận yêu cầu"), "admin", "Điều 4 khoản 1"),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("province", "above", "row", "expected", "clause"), [case[1:] for case in ORGANISATIONS],
-                         ids=[f"{case[0]}-{case[4]}" for case in ORGANISATIONS])
+@pytest.mark.parametrize(
+    ("province", "above", "row", "expected", "clause"),
+    [case[1:] for case in ORGANISATIONS],
+    ids=[f"{case[0]}-{case[4]}" for case in ORGANISATIONS],
+)
 def test_printed_address_of_an_organisation(province, above, row, expected, clause):
     entry = entries(province, [*above, organisation("O", *row)])["O"]
     assert (entry["local_part"], entry["status"], entry["clause"]) == (expected, "assigned", clause)
@@ -63,11 +78,17 @@ PEOPLE = [
     ("C12", "BG", [STTTT], [], ("Nguyễn Thị Ngọc", "S"), "ngocnt_stttt", "Điều 6 khoản 2 điểm a"),
     ("C13", "BG", [STTTT, TTCNTT], [], ("Nguyễn Đình Hà", "TT"), "hand_ttcntttt_stttt", "Điều 6 khoản 2 điểm a"),
     ("C14", "BG", [LUC_NAM], [], ("Nguyễn Thị Nga", "LM"), "ngant_lucnam", "Điều 6 khoản 2 điểm a"),
-    ("C15", "BG", [LUC_NAM, organisation("BD", "commune", "UBND xã Bảo Đài", "LM")], [], ("Nguyễn Thị Hồng", "BD"),
-     "hongnt_baodai_lucnam", "Điều 6 khoản 2 điểm a"),
+    (
+        "C15",
+        "BG",
+        [LUC_NAM, organisation("BD", "commune", "UBND xã Bảo Đài", "LM")],
+        [],
+        ("Nguyễn Thị Hồng", "BD"),
+        "hongnt_baodai_lucnam",
+        "Điều 6 khoản 2 điểm a",
+    ),
     ("C20", "QT", [SKHCN], [], ("Nguyễn Văn Long", "S"), "nguyenvanlong", "Điều 6 khoản 2 điểm a"),
-    ("C21", "QT", [SKHCN, TUYEN_BINH], ["Nguyễn Văn Long"], ("Nguyễn Văn Long", "X"), "nguyenvanlong1",
-     "Điều 6 khoản 2 điểm b"),
+    ("C21", "QT", [SKHCN, TUYEN_BINH], ["Nguyễn Văn Long"], ("Nguyễn Văn Long", "X"), "nguyenvanlong1", "Điều 6 khoản 2 điểm b"),
     ("C29", "TG", [STTTT], [], ("Lê Minh Hiếu", "S"), "leminhhieu", "Điều 4 khoản 2 điểm a"),
     ("C30", "TG", [STTTT], ["Lê Minh Hiếu"], ("Lê Minh Hiếu", "S"), "lminhhieu", "Điều 4 khoản 2 điểm b"),
     ("C31", "TG", [STTTT], ["Lê Minh Hiếu"] * 2, ("Lê Minh Hiếu", "S"), "lmhieu", "Điều 4 khoản 2 điểm b"),
@@ -78,11 +99,14 @@ PEOPLE = [
     ("C41", "ST", [STTTT], ["Nguyễn Thanh Bình"], ("Nguyễn Thanh Bình", "S"), "ntbinh.sottt", "Điều 3 khoản 3"),
     ("C43", "ST", [STTTT], ["Nguyễn Thanh Bình"] * 2, ("Nguyễn Thanh Bình", "S"), "ntbinh2.sottt", "Điều 3 khoản 3"),
     ("R-NUM", "NB", [STTTT], ["Nguyễn Văn An"], ("Nguyễn Văn An", "S"), "annv2.stttt", "Điều 5 khoản 2 điểm b"),
-]  # fmt: skip
+]
 
 
-@pytest.mark.parametrize(("province", "organisations", "before", "row", "expected", "clause"), [case[1:] for case in PEOPLE],
-                         ids=[f"{case[0]}-{case[5]}" for case in PEOPLE])
+@pytest.mark.parametrize(
+    ("province", "organisations", "before", "row", "expected", "clause"),
+    [case[1:] for case in PEOPLE],
+    ids=[f"{case[0]}-{case[5]}" for case in PEOPLE],
+)
 def test_printed_address_of_a_person(province, organisations, before, row, expected, clause):
     earlier = [person(f"P{number}", name, organisations[0]["code"]) for number, name in enumerate(before)]
     name, employer, *year = row
@@ -108,14 +132,22 @@ def test_a_printed_address_is_kept_for_the_body_it_is_printed_for():
     assert [entry["local_part"] for entry in allocate(roster, named)] == ["le1"]
 
 
+def test_short_names_of_printed_bodies():
+    rows = [organisation("S", "province_agency", "Sở TT&TT"), organisation("T", "subordinate", "TT CNTT&TT", "S")]
+    assert local_parts("TG", rows) == {"S": "sttt", "T": "sttt.ttcnttt"}
+    assert local_parts("ST", rows)["S"] == "sottt"
+
+
 @pytest.mark.parametrize("province", ["QT", "TG", "ST"])
 def test_the_provincial_committee_is_named_by_decision_where_the_text_does_not_print_it(province):
     entry = entries(province, [organisation("U", "province_agency", "Ủy ban nhân dân tỉnh")])["U"]
     assert (entry["status"], entry["local_part"]) == ("needs_decision", "")
 
 
-@pytest.mark.parametrize(("kind", "name", "suggestion"), [
-    ("party", "Ban Tổ chức Tỉnh ủy", "btctu"), ("mass_org", "Hội Nông dân tỉnh", "hndt"), ("central", "Cục Thuế", "ct")])
+@pytest.mark.parametrize(
+    ("kind", "name", "suggestion"),
+    [("party", "Ban Tổ chức Tỉnh ủy", "btctu"), ("mass_org", "Hội Nông dân tỉnh", "hndt"), ("central", "Cục Thuế", "ct")],
+)
 def test_sectors_left_to_the_operator_get_a_suggestion_only(kind, name, suggestion):
     entry = entries("QT", [organisation("D", kind, name)])["D"]
     assert (entry["status"], entry["local_part"], entry["suggestion"]) == ("needs_decision", "", suggestion)

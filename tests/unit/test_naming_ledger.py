@@ -16,10 +16,12 @@ SYT = organisation("S2", "province_agency", "Sở Y tế")
 
 
 def test_entries_come_parents_first_then_people_in_the_order_of_issue():
-    rows = [organisation("D", "division", "Phòng Một", "S1", registered="01/01/2020"),
-            organisation("S1", "province_agency", "Sở Nội vụ", registered="2021-05-01"),
-            organisation("S2", "province_agency", "Sở Y tế", registered="2021-04-30"),
-            organisation("S0", "province_agency", "Sở Xây dựng")]
+    rows = [
+        organisation("D", "division", "Phòng Một", "S1", registered="01/01/2020"),
+        organisation("S1", "province_agency", "Sở Nội vụ", registered="2021-05-01"),
+        organisation("S2", "province_agency", "Sở Y tế", registered="2021-04-30"),
+        organisation("S0", "province_agency", "Sở Xây dựng"),
+    ]
     people = [person("b", "Lê A"), person("a", "Lê B"), person("C", "Lê C"), person("z", "Lê D", registered="31/12/2019")]
     roster = {"organisations": rows, "people": people}
     order = [entry["code"] for entry in allocate(roster, naming("QT"))]
@@ -27,18 +29,27 @@ def test_entries_come_parents_first_then_people_in_the_order_of_issue():
 
 
 def test_rank_comes_first_only_where_the_regulation_says_so():
-    people = [person("A", "Nguyễn Thanh Bình", "S1", registered="2020-01-01"),
-              person("B", "Nguyễn Thị Bình", "S1", registered="2021-01-01", rank=3),
-              person("C", "Ngô Tú Bình", "S1", registered="2022-01-01", rank="2")]
+    people = [
+        person("A", "Nguyễn Thanh Bình", "S1", registered="2020-01-01"),
+        person("B", "Nguyễn Thị Bình", "S1", registered="2021-01-01", rank=3),
+        person("C", "Ngô Tú Bình", "S1", registered="2022-01-01", rank="2"),
+    ]
     assert local_parts("ST", [SNV], people) | {"S1": ""} == {"S1": "", "C": "ntbinh", "B": "ntbinh.sonv", "A": "ntbinh2.sonv"}
     same = [{**row, "full_name": "Nguyễn Thị Bình"} for row in people]
     assert local_parts("QT", [SNV], same)["A"] == "nguyenthibinh"
 
 
 def test_ordinals_count_on_within_the_organisation_in_soc_trang():
-    people = [person(str(number), "Nguyễn Thanh Bình", employer) for number, employer in enumerate(("S1", "S1", "S2", "S1", "S2"))]
+    people = [
+        person(str(number), "Nguyễn Thanh Bình", employer) for number, employer in enumerate(("S1", "S1", "S2", "S1", "S2"))
+    ]
     assert list(local_parts("ST", [SNV, SYT], people).values())[2:] == [
-        "ntbinh", "ntbinh.sonv", "ntbinh.soyt", "ntbinh2.sonv", "ntbinh2.soyt"]
+        "ntbinh",
+        "ntbinh.sonv",
+        "ntbinh.soyt",
+        "ntbinh2.sonv",
+        "ntbinh2.soyt",
+    ]
 
 
 def test_the_same_address_from_different_names_is_a_collision():
@@ -69,12 +80,17 @@ def test_a_closed_address_may_return_to_its_own_code():
     assert (entry["local_part"], entry["status"]) == ("lean", "assigned")
 
 
-@pytest.mark.parametrize(("used", "expected"), [
-    (["lean"], "lean1"), (["lean", "lean1"], "lean2"), (["lean", "lean4"], "lean5"),  # rising, a gap is not filled
-    (["lean", "lean1987"], "lean1"),  # a year given by decision is no ordinal
-    (["lean", "lean1", "lean2", "lean9", "lean10"], "lean11"),
-    (["lean1"], "lean"),
-])
+@pytest.mark.parametrize(
+    ("used", "expected"),
+    [
+        (["lean"], "lean1"),
+        (["lean", "lean1"], "lean2"),
+        (["lean", "lean4"], "lean5"),  # rising, a gap is not filled
+        (["lean", "lean1987"], "lean1"),  # a year given by decision is no ordinal
+        (["lean", "lean1", "lean2", "lean9", "lean10"], "lean11"),
+        (["lean1"], "lean"),
+    ],
+)
 def test_numbers_rise_and_are_never_used_again(used, expected):
     ledger = [{"code": f"X{number}", "local_part": local_part, "current": False} for number, local_part in enumerate(used)]
     assert local_parts("QT", [], [person("P", "Lê An")], ledger)["P"] == expected
@@ -94,14 +110,16 @@ def test_a_namesake_in_bac_giang_needs_a_decision_with_a_suggestion_of_the_same_
 
 
 def test_the_ladder_of_tien_giang_ends_in_a_decision():
-    people = [person(str(number), "Lê Minh Hiếu", birth_year=year) for number, year in enumerate((1960, 1961, 1962, 1977, 1977, ""))]
+    people = [
+        person(str(number), "Lê Minh Hiếu", birth_year=year) for number, year in enumerate((1960, 1961, 1962, 1977, 1977, ""))
+    ]
     answer = entries("TG", [], people)
-    assert [entry["local_part"] for entry in answer.values()] == [
-        "leminhhieu", "lminhhieu", "lmhieu", "leminhhieu77", "", ""]
+    assert [entry["local_part"] for entry in answer.values()] == ["leminhhieu", "lminhhieu", "lmhieu", "leminhhieu77", "", ""]
     assert answer["4"]["suggestion"] == "leminhhieu1977"
     assert "năm sinh" in answer["5"]["reason"]
-    assert local_parts("TG", [], [person("A", "Lê Hiếu"), person("B", "Lê Hiếu"), person("C", "Lê Hiếu", birth_date="7/8/1990")]) == {
-        "A": "lehieu", "B": "lhieu", "C": "lehieu90"}  # without a middle name the second and third form are one
+    assert local_parts(
+        "TG", [], [person("A", "Lê Hiếu"), person("B", "Lê Hiếu"), person("C", "Lê Hiếu", birth_date="7/8/1990")]
+    ) == {"A": "lehieu", "B": "lhieu", "C": "lehieu90"}  # without a middle name the second and third form are one
 
 
 # --- documents ---
@@ -179,25 +197,69 @@ def problems(organisations=(), people=(), ledger=()):
 
 
 def test_all_bad_rows_are_listed_at_once():
-    rows = [SNV, organisation("S1", "province_agency", "Sở Y tế"), organisation("K", "ministry", "Bộ X"),
-            organisation("N", "division", "Phòng A", "NOWHERE"), organisation("A", "division", "Phòng A", "B"),
-            organisation("B", "division", "Phòng B", "A"), organisation("E", "division", "", "S1"),
-            organisation("M", "province_agency", "Së Th«ng tin"), organisation("D", "commune", "UBND", registered="32/01/2020"),
-            organisation("T", "province_agency", "Sở T", status="closed")]
-    people = [person("S1", "Lê An"), person("", "Lê An"), person("U", "Lê An", "NOWHERE"), person("R", "Lê An", rank="cao"),
-              person("Y", "Lê An", birth_date="1/13/1980"), person("L", "Lê An", local_part="x y", basis="b"),
-              person("L2", "Lê An", local_part="lean.x"), person("L3", "Lê An", local_part="postmaster", basis="b"),
-              person("L4", "Lê An", local_part="lean.y", basis="b"), person("L5", "Lê An", local_part="lean.y", basis="b"),
-              person("L6", "Lê An", local_part="old", basis="b"), person("G", "Lê An", status="gone"), person("F", "Lê 2")]
-    ledger = [{"code": "X", "local_part": "old"}, {"code": "Z", "local_part": "old"}, {"code": "X", "local_part": "old2"},
-              {"code": "", "local_part": "z"}, {"code": "W", "local_part": "a b"}, {"code": "V", "local_part": "v", "since": "hôm qua"},
-              {"code": "V2", "local_part": "v2", "current": "maybe"}]
+    rows = [
+        SNV,
+        organisation("S1", "province_agency", "Sở Y tế"),
+        organisation("K", "ministry", "Bộ X"),
+        organisation("N", "division", "Phòng A", "NOWHERE"),
+        organisation("A", "division", "Phòng A", "B"),
+        organisation("B", "division", "Phòng B", "A"),
+        organisation("E", "division", "", "S1"),
+        organisation("M", "province_agency", "Së Th«ng tin"),
+        organisation("D", "commune", "UBND", registered="32/01/2020"),
+        organisation("T", "province_agency", "Sở T", status="closed"),
+    ]
+    people = [
+        person("S1", "Lê An"),
+        person("", "Lê An"),
+        person("U", "Lê An", "NOWHERE"),
+        person("R", "Lê An", rank="cao"),
+        person("Y", "Lê An", birth_date="1/13/1980"),
+        person("L", "Lê An", local_part="x y", basis="b"),
+        person("L2", "Lê An", local_part="lean.x"),
+        person("L3", "Lê An", local_part="postmaster", basis="b"),
+        person("L4", "Lê An", local_part="lean.y", basis="b"),
+        person("L5", "Lê An", local_part="lean.y", basis="b"),
+        person("L6", "Lê An", local_part="old", basis="b"),
+        person("G", "Lê An", status="gone"),
+        person("F", "Lê 2"),
+    ]
+    ledger = [
+        {"code": "X", "local_part": "old"},
+        {"code": "Z", "local_part": "old"},
+        {"code": "X", "local_part": "old2"},
+        {"code": "", "local_part": "z"},
+        {"code": "W", "local_part": "a b"},
+        {"code": "V", "local_part": "v", "since": "hôm qua"},
+        {"code": "V2", "local_part": "v2", "current": "maybe"},
+    ]
     assert problems(rows, people, ledger) == {
-        ("S1", "code"), ("K", "kind"), ("N", "parent"), ("A", "parent"), ("E", "name"), ("M", "name"), ("D", "name"),
-        ("D", "registered"), ("T", "status"),
-        ("", "code"), ("U", "organisation"), ("R", "rank"), ("Y", "birth_date"), ("L", "local_part"), ("L2", "local_part"),
-        ("L3", "local_part"), ("L5", "local_part"), ("L6", "local_part"), ("G", "status"), ("F", "full_name"),
-        ("Z", "local_part"), ("X", "current"), ("W", "local_part"), ("V", "current/since/until"), ("V2", "current/since/until")}
+        ("S1", "code"),
+        ("K", "kind"),
+        ("N", "parent"),
+        ("A", "parent"),
+        ("E", "name"),
+        ("M", "name"),
+        ("D", "name"),
+        ("D", "registered"),
+        ("T", "status"),
+        ("", "code"),
+        ("U", "organisation"),
+        ("R", "rank"),
+        ("Y", "birth_date"),
+        ("L", "local_part"),
+        ("L2", "local_part"),
+        ("L3", "local_part"),
+        ("L5", "local_part"),
+        ("L6", "local_part"),
+        ("G", "status"),
+        ("F", "full_name"),
+        ("Z", "local_part"),
+        ("X", "current"),
+        ("W", "local_part"),
+        ("V", "current/since/until"),
+        ("V2", "current/since/until"),
+    }
 
 
 def test_an_error_says_where_what_and_how_to_correct_it():
@@ -217,8 +279,10 @@ def test_a_service_mailbox_may_have_a_reserved_name_by_document(province):
 
 
 def test_values_may_be_text_numbers_or_empty_and_columns_may_be_missing():
-    people = [{"code": 7, "full_name": "Lê An", "organisation": None, "rank": 2.0, "birth_year": 1980, "note": ["x"]},
-              {"code": "8", "full_name": "Lê An", "rank": "", "registered": None}]
+    people = [
+        {"code": 7, "full_name": "Lê An", "organisation": None, "rank": 2.0, "birth_year": 1980, "note": ["x"]},
+        {"code": "8", "full_name": "Lê An", "rank": "", "registered": None},
+    ]
     assert local_parts("QT", [], people) == {"7": "lean", "8": "lean1"}
 
 
@@ -234,5 +298,7 @@ def test_the_order_of_rows_does_not_matter():
     people = [person(code, name, "S1") for code, name in zip("ABC", ("Lê An", "Lê Ân", "Lê An"), strict=True)]
     answers = {
         tuple((entry["code"], entry["local_part"]) for entry in allocate({"organisations": o, "people": p}, naming("NB")))
-        for o in itertools.permutations(rows) for p in itertools.permutations(people)}
+        for o in itertools.permutations(rows)
+        for p in itertools.permutations(people)
+    }
     assert len(answers) == 1

@@ -45,22 +45,44 @@ PEOPLE = [
 CASES = [
     (number, name, stated, province, expected)
     for number, name, stated, before_organisation, soc_trang, full in PEOPLE
-    for province, expected in (("NB", before_organisation + ".sot"), ("BG", before_organisation + "_sot"), ("ST", soc_trang),
-                               ("TG", full), ("QT", full))
-]  # fmt: skip
+    for province, expected in (
+        ("NB", before_organisation + ".sot"),
+        ("BG", before_organisation + "_sot"),
+        ("ST", soc_trang),
+        ("TG", full),
+        ("QT", full),
+    )
+]
 SO_T = organisation("S", "province_agency", "Sở Ông Tám")
 
 
-@pytest.mark.parametrize(("name", "stated", "province", "expected"), [case[1:] for case in CASES],
-                         ids=[f"E{case[0]}-{case[3]}" for case in CASES])
+@pytest.mark.parametrize(
+    ("name", "stated", "province", "expected"), [case[1:] for case in CASES], ids=[f"E{case[0]}-{case[3]}" for case in CASES]
+)
 def test_name_of_a_person(name, stated, province, expected):
     assert local_parts(province, [SO_T], [person("P", name, "S", **stated)])["P"] == expected
 
 
 @pytest.mark.parametrize("province", ["NB", "BG", "QT", "TG", "ST"])
-@pytest.mark.parametrize("name", ["Lê Văn Bình (Bình A)", "ThS. Nguyễn Văn Cường", "TS Nguyễn Văn Cường", "Bà Nguyễn Thị Hoa",
-                                  "Nguy?n Văn An", "Nguyễn V\ufffdn An", "NguyÔn V¨n Anh", "Nguyeãn Vaên Anh", "Nguyá»…n Văn An",
-                                  "Nguyễn Văn An 2", "an@soctrang.gov.vn", "", "(trống)", "…"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Lê Văn Bình (Bình A)",
+        "ThS. Nguyễn Văn Cường",
+        "TS Nguyễn Văn Cường",
+        "Bà Nguyễn Thị Hoa",
+        "Nguy?n Văn An",
+        "Nguyễn V\ufffdn An",
+        "NguyÔn V¨n Anh",
+        "Nguyeãn Vaên Anh",
+        "Nguyá»…n Văn An",
+        "Nguyễn Văn An 2",
+        "an@soctrang.gov.vn",
+        "",
+        "(trống)",
+        "…",
+    ],
+)
 def test_what_is_no_name_is_refused(province, name):
     with pytest.raises(RosterError) as error:
         entries(province, [SO_T], [person("P-7", name, "S")])
@@ -157,18 +179,22 @@ def test_name_of_an_organisation(province, number, kind, name, three, quang_tri,
     assert addresses["O"] == _expected(province, kind, code, addresses.get(row["parent"], ""))
 
 
-@pytest.mark.parametrize(("province", "expected"), [("NB", "stttt"), ("BG", "stttt"), ("TG", "sttt"), ("QT", "stttt"),
-                                                    ("ST", "sottt")])
+@pytest.mark.parametrize(
+    ("province", "expected"), [("NB", "stttt"), ("BG", "stttt"), ("TG", "sttt"), ("QT", "stttt"), ("ST", "sottt")]
+)
 def test_capitals_are_not_acronyms(province, expected):
     row = organisation("S", "province_agency", "SỞ THÔNG TIN VÀ TRUYỀN THÔNG")
     assert local_parts(province, [row])["S"] == expected
 
 
-@pytest.mark.parametrize(("number", "first", "second"), [
-    (41, ("province_agency", "Sở Nội vụ", ""), ("province_agency", "Sở Ngoại vụ", "")),
-    (42, ("division", "Phòng Tài chính", "S"), ("division", "Phòng Tổ chức", "S")),
-    (43, ("division", "Phòng Kinh tế", "S"), ("division", "Phòng Kế toán", "S")),
-])
+@pytest.mark.parametrize(
+    ("number", "first", "second"),
+    [
+        (41, ("province_agency", "Sở Nội vụ", ""), ("province_agency", "Sở Ngoại vụ", "")),
+        (42, ("division", "Phòng Tài chính", "S"), ("division", "Phòng Tổ chức", "S")),
+        (43, ("division", "Phòng Kinh tế", "S"), ("division", "Phòng Kế toán", "S")),
+    ],
+)
 @pytest.mark.parametrize("province", ["NB", "BG", "QT", "TG", "ST"])
 def test_two_organisations_of_one_code_need_a_decision(province, number, first, second):
     answer = entries(province, [AGENCY, organisation("A", *first), organisation("B", *second)])
@@ -180,10 +206,13 @@ def test_two_organisations_of_one_code_need_a_decision(province, number, first, 
     assert suggestion != answer["A"]["local_part"]
 
 
-@pytest.mark.parametrize(("province", "expected"), [("NB", "hoabinh.hoalu"), ("BG", "hoabinh_hoalu"), ("TG", "hoalu.hoabinh"),
-                                                    ("QT", "ubndhoabinh"), ("ST", "xahb.huyenhl")])
-@pytest.mark.parametrize("name", ["Uỷ ban nhân dân xã Hòa Bình", "Ủy ban nhân dân xã Hoà Bình", "UBND XÃ HÒA BÌNH", "Xã Hòa Bình",
-                                  "X. Hòa Bình"])
+@pytest.mark.parametrize(
+    ("province", "expected"),
+    [("NB", "hoabinh.hoalu"), ("BG", "hoabinh_hoalu"), ("TG", "hoalu.hoabinh"), ("QT", "ubndhoabinh"), ("ST", "xahb.huyenhl")],
+)
+@pytest.mark.parametrize(
+    "name", ["Uỷ ban nhân dân xã Hòa Bình", "Ủy ban nhân dân xã Hoà Bình", "UBND XÃ HÒA BÌNH", "Xã Hòa Bình", "X. Hòa Bình"]
+)
 def test_spellings_of_a_commune(province, expected, name):
     above = [] if province == "QT" else [DISTRICT]
     assert local_parts(province, [*above, organisation("X", "commune", name, "H" if above else "")])["X"] == expected
@@ -195,8 +224,9 @@ def test_spellings_of_a_printed_district(name):
     assert local_parts("TG", rows) == {"T": "txcailay", "H": "cailay"}
 
 
-@pytest.mark.parametrize(("province", "expected"), [("BG", "chu_hoalu"), ("NB", "chu.hoalu"), ("TG", "hoalu.chu"),
-                                                    ("ST", "thitranc.huyenhl")])
+@pytest.mark.parametrize(
+    ("province", "expected"), [("BG", "chu_hoalu"), ("NB", "chu.hoalu"), ("TG", "hoalu.chu"), ("ST", "thitranc.huyenhl")]
+)
 def test_tt_is_a_townlet_among_communes_and_a_centre_elsewhere(province, expected):
     rows = [DISTRICT, organisation("X", "commune", "TT. Chũ", "H"), organisation("T", "subordinate", "TT Y tế", "H")]
     addresses = local_parts(province, rows)
@@ -204,17 +234,24 @@ def test_tt_is_a_townlet_among_communes_and_a_centre_elsewhere(province, expecte
     assert ("trungtamyt" if province == "ST" else "ttyt") in addresses["T"]
 
 
-@pytest.mark.parametrize(("province", "expected"), [("NB", "phuong4.hoalu"), ("BG", "phuong4_hoalu"), ("TG", "hoalu.phuong4"),
-                                                    ("QT", "ubndphuong4"), ("ST", "phuong4.huyenhl")])
+@pytest.mark.parametrize(
+    ("province", "expected"),
+    [("NB", "phuong4.hoalu"), ("BG", "phuong4_hoalu"), ("TG", "hoalu.phuong4"), ("QT", "ubndphuong4"), ("ST", "phuong4.huyenhl")],
+)
 @pytest.mark.parametrize("name", ["Phường 4", "UBND P. 4", "PHƯỜNG 4"])
 def test_a_name_that_is_a_number_keeps_its_class(province, expected, name):
     above = [] if province == "QT" else [DISTRICT]
     assert local_parts(province, [*above, organisation("X", "commune", name, "H" if above else "")])["X"] == expected
 
 
-@pytest.mark.parametrize(("province", "district", "issued", "child"), [
-    ("NB", "UBND thành phố Ninh Bình", "tpnb", "namthanh.tpnb"), ("BG", "TP. Bắc Giang", "tpbg", "namthanh_tpbg"),
-    ("TG", "TX. Gò Công", "txgocong", "txgocong.namthanh")])
+@pytest.mark.parametrize(
+    ("province", "district", "issued", "child"),
+    [
+        ("NB", "UBND thành phố Ninh Bình", "tpnb", "namthanh.tpnb"),
+        ("BG", "TP. Bắc Giang", "tpbg", "namthanh_tpbg"),
+        ("TG", "TX. Gò Công", "txgocong", "txgocong.namthanh"),
+    ],
+)
 def test_the_parent_in_an_address_is_its_issued_local_part(province, district, issued, child):
     rows = [organisation("X", "commune", "UBND xã Nam Thanh", "H"), organisation("H", "district", district)]
     assert local_parts(province, rows) == {"H": issued, "X": child}
@@ -222,8 +259,14 @@ def test_the_parent_in_an_address_is_its_issued_local_part(province, district, i
 
 @pytest.mark.parametrize(("province", "separator"), [("NB", "."), ("BG", "_")])
 def test_the_employer_is_the_agency_not_its_division(province, separator):
-    rows = [AGENCY, organisation("D", "division", "Phòng Nghiệp vụ", "S"), organisation("T", "subordinate", "Trung tâm Pháp y", "S"),
-            organisation("TD", "division", "Phòng Hành chính", "T"), DISTRICT, organisation("HD", "division", "Phòng Tư pháp", "H")]
+    rows = [
+        AGENCY,
+        organisation("D", "division", "Phòng Nghiệp vụ", "S"),
+        organisation("T", "subordinate", "Trung tâm Pháp y", "S"),
+        organisation("TD", "division", "Phòng Hành chính", "T"),
+        DISTRICT,
+        organisation("HD", "division", "Phòng Tư pháp", "H"),
+    ]
     people = [person(f"P{code}", "Lê An", code) for code in ("S", "D", "T", "TD", "H", "HD")]
     answer = entries(province, rows, people)
     addresses = {code: entry["local_part"].partition(separator)[2] for code, entry in answer.items() if code.startswith("P")}
@@ -237,8 +280,12 @@ def test_the_employer_is_the_agency_not_its_division(province, separator):
 
 
 def test_an_organisation_without_an_address_leaves_its_dependants_undecided():
-    rows = [AGENCY, organisation("S2", "province_agency", "Sở Y tá"), organisation("T", "subordinate", "Trung tâm Pháp y", "S2"),
-            organisation("D", "division", "Phòng Nghiệp vụ", "T")]
+    rows = [
+        AGENCY,
+        organisation("S2", "province_agency", "Sở Y tá"),
+        organisation("T", "subordinate", "Trung tâm Pháp y", "S2"),
+        organisation("D", "division", "Phòng Nghiệp vụ", "T"),
+    ]
     people = [person("P", "Lê An", "T"), person("Q", "Lê An", "D")]
     answer = entries("NB", rows, people)
     assert [answer[code]["status"] for code in ("S2", "T", "D", "P", "Q")] == ["needs_decision"] * 5
@@ -249,7 +296,10 @@ def test_an_organisation_without_an_address_leaves_its_dependants_undecided():
 
 def test_a_commune_without_a_district_needs_a_decision_where_the_rule_names_the_district():
     for province in ("NB", "BG", "TG", "ST"):
-        rows = [organisation("U", "province_agency", "UBND tỉnh", local_part="ubnd", basis="QĐ 1"),
-                organisation("X", "commune", "UBND xã Lý Nhân", "U"), organisation("Y", "commune", "UBND xã Xuân Hồng")]
+        rows = [
+            organisation("U", "province_agency", "UBND tỉnh", local_part="ubnd", basis="QĐ 1"),
+            organisation("X", "commune", "UBND xã Lý Nhân", "U"),
+            organisation("Y", "commune", "UBND xã Xuân Hồng"),
+        ]
         answer = entries(province, rows)
         assert {answer[code]["status"] for code in "XY"} == {"needs_decision"}

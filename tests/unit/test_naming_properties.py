@@ -18,8 +18,22 @@ DOT_STRING = re.compile(r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-
 SURNAMES = ["Nguyễn", "Trần", "Lê", "Đỗ", "Niê", "Thạch", "Tôn Nữ", "Ông"]
 MIDDLES = ["", "Văn", "Thị", "Thanh Bảo", "Đức"]
 GIVENS = ["An", "Ân", "Bình", "H'Hen", "Ngọc-Lan", "Ý", "Sức"]
-NAMES = ["Sở Nội vụ", "Sở Ngoại vụ", "Sở Y tế", "Phòng Tài chính - Kế hoạch", "Văn phòng", "Trung tâm CNTT&TT", "Thanh tra tỉnh",
-         "UBND xã Tân Phước", "UBND phường 4", "TT. Chũ", "UBND huyện Hoa Lư", "TX. Cai Lậy", "UBND tỉnh", "Đoàn Thanh niên"]
+NAMES = [
+    "Sở Nội vụ",
+    "Sở Ngoại vụ",
+    "Sở Y tế",
+    "Phòng Tài chính - Kế hoạch",
+    "Văn phòng",
+    "Trung tâm CNTT&TT",
+    "Thanh tra tỉnh",
+    "UBND xã Tân Phước",
+    "UBND phường 4",
+    "TT. Chũ",
+    "UBND huyện Hoa Lư",
+    "TX. Cai Lậy",
+    "UBND tỉnh",
+    "Đoàn Thanh niên",
+]
 KINDS = ["province_agency", "subordinate", "division", "district", "commune", "party"]
 DATES = st.sampled_from(["", "2020-01-01", "02/01/2020", "2021-06-30"])
 
@@ -30,17 +44,34 @@ def rosters(draw):
     codes = draw(st.permutations([f"{letter}{number}" for letter in "oO" for number in range(5)]))
     count = draw(st.integers(1, len(codes)))
     organisations = [
-        {"code": code, "kind": draw(st.sampled_from(KINDS)), "name": draw(st.sampled_from(NAMES)),
-         "parent": draw(st.sampled_from(["", *codes[:number]])), "registered": draw(DATES)}
-        for number, code in enumerate(codes[:count])]
+        {
+            "code": code,
+            "kind": draw(st.sampled_from(KINDS)),
+            "name": draw(st.sampled_from(NAMES)),
+            "parent": draw(st.sampled_from(["", *codes[:number]])),
+            "registered": draw(DATES),
+        }
+        for number, code in enumerate(codes[:count])
+    ]
     people = []
     for number in draw(st.lists(st.integers(0, 99), max_size=14, unique=True)):
-        surname, middle, given_name = draw(st.sampled_from(SURNAMES)), draw(st.sampled_from(MIDDLES)), draw(st.sampled_from(GIVENS))
-        people.append({
-            "code": f"p{number}", "full_name": " ".join(filter(None, (surname, middle, given_name))), "surname": surname,
-            "organisation": draw(st.sampled_from(codes[:count])), "registered": draw(DATES),
-            "birth_year": draw(st.sampled_from(["", 1977, 1978])), "rank": draw(st.sampled_from(["", 1, 2])),
-            "status": draw(st.sampled_from(["", "leave", "left"]))})
+        surname, middle, given_name = (
+            draw(st.sampled_from(SURNAMES)),
+            draw(st.sampled_from(MIDDLES)),
+            draw(st.sampled_from(GIVENS)),
+        )
+        people.append(
+            {
+                "code": f"p{number}",
+                "full_name": " ".join(filter(None, (surname, middle, given_name))),
+                "surname": surname,
+                "organisation": draw(st.sampled_from(codes[:count])),
+                "registered": draw(DATES),
+                "birth_year": draw(st.sampled_from(["", 1977, 1978])),
+                "rank": draw(st.sampled_from(["", 1, 2])),
+                "status": draw(st.sampled_from(["", "leave", "left"])),
+            }
+        )
     return {"organisations": organisations, "people": people}
 
 
@@ -106,8 +137,10 @@ def test_any_register(province, roster, seed):
 @settings(max_examples=150, deadline=None)
 @given(name=st.text(st.characters(codec="utf-8"), max_size=60))
 def test_any_text_as_a_name_is_given_an_ascii_address_or_refused(province, name):
-    roster = {"organisations": [{"code": "O", "kind": "province_agency", "name": name}],
-              "people": [{"code": "P", "full_name": name, "organisation": "O"}]}
+    roster = {
+        "organisations": [{"code": "O", "kind": "province_agency", "name": name}],
+        "people": [{"code": "P", "full_name": name, "organisation": "O"}],
+    }
     try:
         entries = allocate(roster, naming(province))
     except ValueError as error:

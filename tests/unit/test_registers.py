@@ -37,14 +37,17 @@ def refused(path, **options) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("people", [
-    "\ufeffcode;full_name;organisation\r\nP;Lê Văn An;S\r\n",  # Excel in Vietnam
-    "sep=;\r\ncode;full_name;organisation\r\nP;Lê Văn An;S\r\n",
-    "code,full_name,organisation\rP,Lê Văn An,S\r",
-    "\n,,\nCode, FULL_NAME ,Organisation,\n\nP ,\u00a0Lê  Văn\u200b An ,S,\n,,,\n",
-    'code,full_name,organisation\n"P","Le\u0302 Va\u0306n An","S"\n',  # NFD
-    "full_name,code,organisation,đơn vị cũ\nLê Văn An,P,S,Sở cũ\n",
-])
+@pytest.mark.parametrize(
+    "people",
+    [
+        "\ufeffcode;full_name;organisation\r\nP;Lê Văn An;S\r\n",  # Excel in Vietnam
+        "sep=;\r\ncode;full_name;organisation\r\nP;Lê Văn An;S\r\n",
+        "code,full_name,organisation\rP,Lê Văn An,S\r",
+        "\n,,\nCode, FULL_NAME ,Organisation,\n\nP ,\u00a0Lê  Văn\u200b An ,S,\n,,,\n",
+        'code,full_name,organisation\n"P","Le\u0302 Va\u0306n An","S"\n',  # NFD
+        "full_name,code,organisation,đơn vị cũ\nLê Văn An,P,S,Sở cũ\n",
+    ],
+)
 def test_what_spreadsheets_write_is_read(folder, people):
     read = registers.read(folder(people=people), naming("QT"))
     (row,) = read.people.rows
@@ -60,9 +63,13 @@ def test_columns_it_does_not_know_are_kept(folder):
 
 
 def test_dates_become_iso(folder):
-    read = registers.read(folder(
-        people="code,full_name,organisation,decision_date,birth_date\nP,Lê Văn An,S,1/2/2026,1980\nQ,Lê An,S,2026-02-01,\n",
-        requests="id,received,act\n1,05/03/2026,create\n"), naming("QT"))
+    read = registers.read(
+        folder(
+            people="code,full_name,organisation,decision_date,birth_date\nP,Lê Văn An,S,1/2/2026,1980\nQ,Lê An,S,2026-02-01,\n",
+            requests="id,received,act\n1,05/03/2026,create\n",
+        ),
+        naming("QT"),
+    )
     assert [row["decision_date"] for row in read.people.rows] == ["2026-02-01"] * 2
     assert read.requests.rows[0]["received"] == "2026-03-05"
 
@@ -72,17 +79,25 @@ def test_every_bad_row_of_every_file_is_listed_with_its_line(folder):
         organisations="code,kind,name,parent,delegates\nS,province_agency,Sở A,,NOBODY\nT,bộ,Sở B,\nU,division,Phòng,V,\n",
         people='code,full_name,organisation,account_class,quota,leave_until\nS,Lê A,S\nQ,"ThS.\nLê B",S\nR,Lê C,,boss,lots,mai\n',
         issued="code,local_part,current\nX,a b,\n",
-        requests="id,received,act,channel\n1,hôm qua,create,\n1,2026-01-01,burn,fax\n")
+        requests="id,received,act,channel\n1,hôm qua,create,\n1,2026-01-01,burn,fax\n",
+    )
     text = refused(path)
     for place, value in (
-        ("organisations.csv, dòng 2, cột delegates", "NOBODY"), ("organisations.csv, dòng 3, cột kind", "bộ"),
-        ("organisations.csv, dòng 4, cột parent", "V"), ("people.csv, dòng 2, cột code", "S"),
-        ("people.csv, dòng 3, cột full_name", "ThS. Lê B"), ("people.csv, dòng 5, cột organisation", ""),
-        ("people.csv, dòng 5, cột account_class", "boss"), ("people.csv, dòng 5, cột quota", "lots"),
-        ("people.csv, dòng 5, cột leave_until", "mai"), ("issued.csv, dòng 2, cột local_part", "a b"),
-        ("requests.csv, dòng 2, cột received", "hôm qua"), ("requests.csv, dòng 3, cột id", "1"),
-        ("requests.csv, dòng 3, cột act", "burn"), ("requests.csv, dòng 3, cột channel", "fax"),
-    ):  # fmt: skip
+        ("organisations.csv, dòng 2, cột delegates", "NOBODY"),
+        ("organisations.csv, dòng 3, cột kind", "bộ"),
+        ("organisations.csv, dòng 4, cột parent", "V"),
+        ("people.csv, dòng 2, cột code", "S"),
+        ("people.csv, dòng 3, cột full_name", "ThS. Lê B"),
+        ("people.csv, dòng 5, cột organisation", ""),
+        ("people.csv, dòng 5, cột account_class", "boss"),
+        ("people.csv, dòng 5, cột quota", "lots"),
+        ("people.csv, dòng 5, cột leave_until", "mai"),
+        ("issued.csv, dòng 2, cột local_part", "a b"),
+        ("requests.csv, dòng 2, cột received", "hôm qua"),
+        ("requests.csv, dòng 3, cột id", "1"),
+        ("requests.csv, dòng 3, cột act", "burn"),
+        ("requests.csv, dòng 3, cột channel", "fax"),
+    ):
         assert f"{place}, giá trị “{value}”" in text
     assert "có 14 lỗi" in text
 
@@ -93,17 +108,20 @@ def test_one_mailbox_a_person(folder):
     assert "people.csv, dòng 3, cột person_id" in refused(folder(people=people), one_per_person=True)
 
 
-@pytest.mark.parametrize(("people", "message"), [
-    (b"code,full_name,organisation\nP,Nguy\xd4n V\xa8n An,S\n", "people.csv, dòng 2, cột (cả dòng), giá trị “Ôn V¨n An,S"),
-    ("code,full_name\n".encode("utf-16"), "UTF-16"),
-    (b"\x00\x01\x02", "tệp nhị phân"),
-    (b"", "không có dòng tiêu đề"),
-    ("Họ tên,Mã\nLê An,P\n", "không có dòng tiêu đề"),
-    ("code,full_name\nP,Lê An\n", "thiếu cột organisation"),
-    ("code,full_name,organisation,code\n", "cột code ghi hai lần"),
-    ('code,full_name,organisation\nP,"Lê An,S\nQ,Lê B,S\n', "không đọc được như CSV"),
-    ("code,full_name,organisation\nP,Lê An,S,thừa\n", "nhiều ô hơn dòng tiêu đề"),
-])
+@pytest.mark.parametrize(
+    ("people", "message"),
+    [
+        (b"code,full_name,organisation\nP,Nguy\xd4n V\xa8n An,S\n", "people.csv, dòng 2, cột (cả dòng), giá trị “Ôn V¨n An,S"),
+        ("code,full_name\n".encode("utf-16"), "UTF-16"),
+        (b"\x00\x01\x02", "tệp nhị phân"),
+        (b"", "không có dòng tiêu đề"),
+        ("Họ tên,Mã\nLê An,P\n", "không có dòng tiêu đề"),
+        ("code,full_name\nP,Lê An\n", "thiếu cột organisation"),
+        ("code,full_name,organisation,code\n", "cột code ghi hai lần"),
+        ('code,full_name,organisation\nP,"Lê An,S\nQ,Lê B,S\n', "không đọc được như CSV"),
+        ("code,full_name,organisation\nP,Lê An,S,thừa\n", "nhiều ô hơn dòng tiêu đề"),
+    ],
+)
 def test_what_is_no_register_is_said_so(folder, people, message):
     assert message in refused(folder(people=people))
 
@@ -115,11 +133,17 @@ def test_missing_files_and_folders(tmp_path):
     assert "people.csv" in text
 
 
-@pytest.mark.parametrize("line", [
-    b"\xff\xfe\xfd rubbish " * 40 + b"\n", b"\x00" * 1000, b"no header at all\n" * 50, b"a" * 1000,
-    b"code,full_name,organisation\n" + b'"' * 997 + b"\n",
-    b"code,full_name,organisation\n" + b"?,?? ?,\xe1\xba\xa1\n" * 90,
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe\xfd rubbish " * 40 + b"\n",
+        b"\x00" * 1000,
+        b"no header at all\n" * 50,
+        b"a" * 1000,
+        b"code,full_name,organisation\n" + b'"' * 997 + b"\n",
+        b"code,full_name,organisation\n" + b"?,?? ?,\xe1\xba\xa1\n" * 90,
+    ],
+)
 def test_ten_megabytes_of_rubbish_are_refused_quickly(folder, line):
     path = folder(people=line * (10_000_000 // len(line)))
     started = time.monotonic()
@@ -142,8 +166,10 @@ def test_the_sample_register_gives_every_row_an_address(province):
 
 
 def test_the_ledger_records_what_is_given_out():
-    old = [{"code": "P", "local_part": "An.Old", "since": "2020-01-01"}, {"code": "X", "local_part": "x", "current": "false",
-                                                                        "until": "2019-01-01"}]
+    old = [
+        {"code": "P", "local_part": "An.Old", "since": "2020-01-01"},
+        {"code": "X", "local_part": "x", "current": "false", "until": "2019-01-01"},
+    ]
     common = {"aliases": [], "previous": "", "previous_use": "", "previous_months": None, "status": "assigned"}
     entries = [
         common | {"code": "P", "local_part": "an", "previous": "an.old", "previous_use": "alias", "previous_months": 6},
@@ -153,9 +179,12 @@ def test_the_ledger_records_what_is_given_out():
     ledger = registers.record(old, entries, datetime.date(2026, 8, 31), {"P": "S"})
     shown = {row["local_part"]: (row["code"], row["current"], row["since"], row["until"], row["organisation"]) for row in ledger}
     assert shown == {
-        "an.old": ("P", "false", "2020-01-01", "2027-02-28", ""), "x": ("X", "false", "", "2019-01-01", ""),
-        "an": ("P", "true", "2026-08-31", "", "S"), "q": ("Q", "true", "2026-08-31", "", ""),
-        "qq": ("Q", "false", "2026-08-31", "", "")}  # fmt: skip
+        "an.old": ("P", "false", "2020-01-01", "2027-02-28", ""),
+        "x": ("X", "false", "", "2019-01-01", ""),
+        "an": ("P", "true", "2026-08-31", "", "S"),
+        "q": ("Q", "true", "2026-08-31", "", ""),
+        "qq": ("Q", "false", "2026-08-31", "", ""),
+    }
     closed = [common | {"code": "P", "local_part": "b", "previous": "an", "previous_use": "closed"}]
     (row,) = [row for row in registers.record(ledger, closed, datetime.date(2027, 1, 2)) if row["local_part"] == "an"]
     assert (row["current"], row["until"]) == ("false", "2027-01-02")
