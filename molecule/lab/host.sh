@@ -45,9 +45,9 @@ up() {
     # and still nothing is routed for them.
     ip address replace "$controller" dev "$(podman network inspect --format '{{.NetworkInterface}}' "$network")"
     ip=$(address "$name")
-    # What an installer would have written: names of the machine itself, and who may log in. Truncated in place each time:
-    # the address of a started host may be another.
-    podman exec "$name" sh -ec 'printf "127.0.0.1 localhost\n%s %s %s\n" "$1" "$2" "${2%%.*}" >/etc/hosts
+    # What an installer would have written: names of the machine itself, and who may log in. A restarted container may have
+    # another address.
+    podman exec "$name" sh -ec 'grep -q "^$1 " /etc/hosts 2>/dev/null || printf "127.0.0.1 localhost\n%s %s %s\n" "$1" "$2" "${2%%.*}" >/etc/hosts
         umask 077; mkdir -p /root/.ssh; printf "%s\n" "$3" >/root/.ssh/authorized_keys' \
         up "$ip" "$fqdn" "$(cat "$key.pub")"
     # sshd answers with its banner: the machine is ready to be configured.

@@ -128,8 +128,12 @@ def scenario(name: str, folder: pathlib.Path) -> tuple[int, int]:
     glob = f"{folder.parent}/*/molecule.yml"
     status, output, seconds = run(f"scenario-{name}", ["molecule", "test", "-s", name], MOLECULE_GLOB=glob)
     passed, failed = counted(output)
-    if status == 0 and "Executed: Missing" in output and not passed:
-        status, output = 1, output + "\nThe scenario has no test: Molecule takes that for success, we do not."
+    # Two things that Molecule takes for success and we do not.
+    if status == 0 and not passed:
+        status, output = 1, output + "\nThe scenario has no test."
+    checked = re.search(r"> check\] Executing\n(.*?)> check\] Executed", output, re.DOTALL)
+    if status == 0 and checked and re.search(r"changed=[1-9]", checked[1]):
+        status, output = 1, output + "\n--check on the converged host predicts changes:\n" + checked[1]
     if status:
         failed = max(failed, 1)
     else:
@@ -165,9 +169,7 @@ def main(arguments: list[str]) -> int:
     stages = {"lint": stage_lint, "unit": stage_unit, "scenarios": stage_scenarios}
     if arguments[:1] == ["molecule"]:
         name = (
-            arguments[arguments.index("-s") + 1]
-            if "-s" in arguments[:-1]
-            else sys.exit("bin/test: molecule needs -s SCENARIO")
+            arguments[arguments.index("-s") + 1] if "-s" in arguments[:-1] else sys.exit("bin/test: molecule needs -s SCENARIO")
         )
         glob = f"{scenarios()[name].parent}/*/molecule.yml"
         return subprocess.run(

@@ -6,9 +6,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from typing import Any
+
+from mail import wait_until
+
+__all__ = ["ROOT", "ansible", "play", "said", "wait_until"]
 
 ROOT = os.environ["CONGVU_ROOT"]
 INVENTORY = f"{ROOT}/build/molecule/{os.environ.get('MOLECULE_SCENARIO_NAME', '')}/hosts.yml"
@@ -23,22 +25,9 @@ def ansible(host: str, module: str, arguments: dict[str, Any], check: bool = Fal
         "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "true",
     }
-    done = subprocess.run(
-        [*argv, *(["--check"] if check else [])], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*argv, *(["--check"] if check else [])], env=environment, capture_output=True, text=True, check=False)
     play = json.loads(done.stdout[done.stdout.index("{") :])
     return play["plays"][0]["tasks"][0]["hosts"][host]
-
-
-def wait_until(condition: Callable[[], Any], timeout: float = 30, what: str = "the condition") -> Any:
-    """Call until the result is true; that result. AssertionError after timeout seconds."""
-    deadline = time.monotonic() + timeout
-    while True:
-        result = condition()
-        if result:
-            return result
-        assert time.monotonic() < deadline, f"{what} did not come true within {timeout} s"
-        time.sleep(0.2)
 
 
 def play(playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
