@@ -438,7 +438,11 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
         return True
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
-    partial.write_bytes(content)
+    # personal data: not for everybody on the machine; on the disk before it takes the place of the old file
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(target)
     return True
 
