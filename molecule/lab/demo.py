@@ -87,9 +87,7 @@ class Demo:
         vault = group_vars / "vault.yml"
         if not vault.exists():
             dump(vault, secrets.generate())
-            subprocess.run(
-                [BIN / "ansible-vault", "encrypt", "--vault-password-file", password, vault], check=True, capture_output=True
-            )
+            subprocess.run([BIN / "ansible-vault", "encrypt", "--vault-password-file", password, vault], check=True, capture_output=True)
 
     def settings(self) -> dict[str, object]:
         """deployment_* values of the demo; all else is the province's."""

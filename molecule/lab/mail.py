@@ -76,9 +76,7 @@ class _IMAPS(imaplib.IMAP4_SSL):
         super().__init__(name, port, ssl_context=context, timeout=TIMEOUT)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
-        return self.ssl_context.wrap_socket(
-            socket.create_connection((self.address, self.port), timeout), server_hostname=self.host
-        )
+        return self.ssl_context.wrap_socket(socket.create_connection((self.address, self.port), timeout), server_hostname=self.host)
 
 
 class _POP3S(poplib.POP3_SSL):
@@ -207,9 +205,7 @@ class MailSystem:
 
     def wait_for(self, account: dict[str, Any], message_id: str, folder: str = "INBOX", timeout: float = 60) -> EmailMessage:
         """Wait until the message has arrived; AssertionError with the queue when it does not."""
-        return wait_until(
-            lambda: self.find(account, message_id, folder), timeout, lambda: f"queue: {self.run('postqueue', '-p')}"
-        )
+        return wait_until(lambda: self.find(account, message_id, folder), timeout, lambda: f"queue: {self.run('postqueue', '-p')}")
 
 
 def compose(

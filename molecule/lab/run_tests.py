@@ -17,8 +17,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOGS = ROOT / "build" / "test"
 AT_A_TIME = 2
-# Scenarios that start from the image another one leaves behind, in this order, alone.
-APPLIANCE = ("appliance",)
+# Whole servers: one after the other at the end, when nothing else needs the processors.
+APPLIANCE = ("appliance", "provinces")
 START = time.monotonic()
 SPEAK = threading.Lock()
 
@@ -168,13 +168,9 @@ def main(arguments: list[str]) -> int:
     """Run what was asked for; the exit status."""
     stages = {"lint": stage_lint, "unit": stage_unit, "scenarios": stage_scenarios}
     if arguments[:1] == ["molecule"]:
-        name = (
-            arguments[arguments.index("-s") + 1] if "-s" in arguments[:-1] else sys.exit("bin/test: molecule needs -s SCENARIO")
-        )
+        name = arguments[arguments.index("-s") + 1] if "-s" in arguments[:-1] else sys.exit("bin/test: molecule needs -s SCENARIO")
         glob = f"{scenarios()[name].parent}/*/molecule.yml"
-        return subprocess.run(
-            ["molecule", *arguments[1:]], cwd=ROOT, env={**environment(), "MOLECULE_GLOB": glob}, check=False
-        ).returncode
+        return subprocess.run(["molecule", *arguments[1:]], cwd=ROOT, env={**environment(), "MOLECULE_GLOB": glob}, check=False).returncode
     if arguments[:1] == ["role"] and arguments[1:]:
         wanted = [lambda: stage_scenarios(arguments[1:])]
     elif not arguments:

@@ -11,11 +11,15 @@ The browser resolves only the given names, trusts only the given CA, and starts 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import pathlib
+import socket
+import ssl
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
 
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -23,6 +27,32 @@ CHROMIUM = "/usr/bin/chromium"
 TIMEOUT = 20_000  # ms, for whatever a page is waited for
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
+
+
+def fetch(
+    address: str,
+    url: str,
+    ca_file: str | pathlib.Path,
+    form: Mapping[str, str] | None = None,
+    body: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, http.client.HTTPMessage, str]:
+    """Ask a host at an address for a URL, without a browser: (status, headers, text). With a form or a body: POST. No redirect is followed."""
+    parts = urllib.parse.urlsplit(url)
+    secure = parts.scheme == "https"
+    connection = http.client.HTTPConnection(parts.hostname, timeout=30)
+    connection.sock = socket.create_connection((address, 443 if secure else 80), 30)
+    if secure:
+        connection.sock = ssl.create_default_context(cafile=str(ca_file)).wrap_socket(connection.sock, server_hostname=parts.hostname)
+    sent = dict(headers or {})
+    if form is not None:
+        body = urllib.parse.urlencode(form)
+        sent["Content-Type"] = "application/x-www-form-urlencoded"
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    connection.request("GET" if body is None else "POST", path, body and body.encode(), sent)
+    answer = connection.getresponse()
+    with contextlib.closing(connection):
+        return answer.status, answer.headers, answer.read().decode()
 
 
 @contextlib.contextmanager

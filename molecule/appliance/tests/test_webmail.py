@@ -1,0 +1,84 @@
+"""An official's morning: log in, write to a colleague found in the directory, the colleague reads it. In Vietnamese, in a browser."""
+
+import pytest
+from conftest import ROOT
+from mail import refusal
+from webmail import browser, compose, login, read
+
+SUBJECT = "Lịch họp giao ban tuần – phòng họp số 2"
+FILE = "Kế hoạch tuần.docx"
+
+
+@pytest.fixture
+def names(system):
+    """Host names that the browser finds at the demo's address."""
+    return [system.name, system.access["webmail_url"].split("/")[2]]
+
+
+def test_write_to_a_colleague_out_of_the_directory(system, sender, receiver, names, tmp_path):
+    attachment = tmp_path / FILE
+    attachment.write_bytes(b"PK\x03\x04 noi dung")
+    images = ROOT / "docs" / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    url, ca = system.access["webmail_url"], system.access["ca_certificate"]
+    with browser(system.address, names, ca) as page:
+        login(page, url, sender["address"], sender["password"])
+        assert page.locator("html").get_attribute("lang") == "vi"
+        picked = compose(page, to=receiver["address"].split("@")[0][:6], subject=SUBJECT, body="Kính gửi đồng chí.", attachment=attachment)
+        assert receiver["address"] in picked
+    with browser(system.address, names, ca) as page:
+        login(page, url, receiver["address"], receiver["password"])
+        assert "Kính gửi đồng chí." in read(page, SUBJECT)
+        if not (images / "webmail.png").exists():
+            page.screenshot(path=images / "webmail.png")
+
+
+def test_first_login_goes_through_the_password_page(system, names):
+    """From the webmail's login page to the password page, and after the change every door opens."""
+    from webmail import change_password
+
+    (account, *_rest) = system.accounts("person", must_change=True)
+    new = "Nguoi-Dung#2026$moi"
+    ca = system.access["ca_certificate"]
+    with browser(system.address, names, ca, phone=True) as page:
+        page.goto(system.access["webmail_url"])
+        page.get_by_role("link", name="mật khẩu").first.click()
+        assert page.url.startswith(system.access["password_url"])
+        change_password(page, page.url, account["address"], account["password"], new)
+    changed = {**account, "password": new}
+    assert system.imap(changed).select("INBOX")[0] == "OK"
+    refusal(lambda: system.imap(account))
+    with browser(system.address, names, ca) as page:
+        login(page, system.access["webmail_url"], account["address"], new)
+
+
+def test_security_headers_and_redirect(system):
+    from webmail import fetch
+
+    url = system.access["webmail_url"]
+    status, headers, _text = fetch(system.address, url.replace("https:", "http:"), system.access["ca_certificate"])
+    assert status in (301, 308)
+    assert headers["Location"].startswith("https://")
+    status, headers, text = fetch(system.address, url, system.access["ca_certificate"])
+    assert status == 200
+    assert "max-age=" in headers["Strict-Transport-Security"]
+    assert headers["Content-Security-Policy"]
+    assert "Secure" in headers["Set-Cookie"]
+    assert "HttpOnly" in headers["Set-Cookie"]
+    assert "Đăng nhập" in text
+
+
+def test_mail_programs_find_their_settings(system):
+    from webmail import fetch
+
+    ca = system.access["ca_certificate"]
+    _status, _headers, text = fetch(system.address, f"https://autoconfig.{system.domain}/mail/config-v1.1.xml", ca)
+    assert f"<hostname>{system.name}</hostname>" in text
+    assert '<incomingServer type="imap">' in text
+    body = (
+        '<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006"><Request><EMailAddress>'
+        f"a@{system.domain}</EMailAddress></Request></Autodiscover>"
+    )
+    status, _headers, text = fetch(system.address, f"https://autodiscover.{system.domain}/autodiscover/autodiscover.xml", ca, body=body)
+    assert status == 200
+    assert f"<Server>{system.name}</Server>" in text
