@@ -32,13 +32,14 @@ class congvu extends rcube_plugin
         $this->add_hook('message_before_send', [$this, 'check_sender']);
         if ($this->rc->task === 'login' || empty($_SESSION['user_id'])) {
             $this->include_stylesheet('congvu.css');
-            $this->add_hook('template_object_loginform', [$this, 'add_password_link']);
+            $this->add_hook('template_object_loginform', [$this, 'frame_login']);
         }
     }
 
-    /** Hook: the login form, with the way to the password page below it. */
-    public function add_password_link(array $args): array
+    /** Hook: the login form, with the name of the service above it and the way to the password page below. */
+    public function frame_login(array $args): array
     {
+        $args['content'] = html::tag('h2', ['class' => 'congvu-title'], rcube::Q($this->rc->config->get('product_name'))) . $args['content'];
         if ($url = $this->rc->config->get('congvu_password_url')) {
             $link = html::a(['href' => $url, 'id' => 'congvu-password'], rcube::Q($this->gettext('password_link')));
             $args['content'] .= html::p(['class' => 'congvu-password'], $link);
