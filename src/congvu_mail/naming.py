@@ -15,10 +15,10 @@ from congvu_mail import names
 from congvu_mail.conventions import MAX_LOCAL_PART, TERRITORIES, Fixed, Kind, check_naming, valid_local_part
 from congvu_mail.roster import Organisation, Person, Problem, RosterError, Rows, person_values, read_rows
 
-__all__ = ["allocate", "check_naming"]
+__all__ = ["allocate", "check_naming", "stem", "stems"]
 
 
-class _Office:
+class Office:
     """Gives out the addresses, one row after the other."""
 
     def __init__(self, rows: Rows) -> None:
@@ -362,9 +362,7 @@ class _Office:
                 reason += " Nếu biết năm sinh, ghi vào cột birth_date."
             if "organisation" in missing:
                 reason += " Cơ quan công tác chưa có địa chỉ."
-        return self.undecide(
-            entry, conventions.collision_clause or conventions.person_clause, reason, self._personal_proposals(values)
-        )
+        return self.undecide(entry, conventions.collision_clause or conventions.person_clause, reason, self._personal_proposals(values))
 
     def _personal_proposals(self, values: dict[str, str | None]) -> Iterator[str]:
         for form in self.conventions.suggestions:
@@ -412,9 +410,7 @@ def _parents_first(organisations: Iterable[Organisation]) -> Iterator[Organisati
             heapq.heappush(due, (not child.registered, child.registered, child.code, child))
 
 
-def allocate(
-    roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Iterable[Mapping[str, Any]] = ()
-) -> list[dict[str, Any]]:
+def allocate(roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Give every row of a register its address.
 
     ``roster``: ``{"organisations": [...], "people": [...]}`` with the columns of the register; ``naming``:
@@ -431,8 +427,29 @@ def allocate(
     rows = read_rows(roster, naming, issued)
     if rows.problems:
         raise RosterError(rows.problems)
-    office = _Office(rows)
+    office = Office(rows)
     entries = office.run()
     if office.problems:
         raise RosterError(office.problems)
     return entries
+
+
+def stem(local_part: str) -> str:
+    """A local part without its digits: what the ordinals and years of one form have in common."""
+    return re.sub(r"\d+", "", local_part)
+
+
+def stems(roster: Mapping[str, Any], naming: Mapping[str, Any]) -> dict[str, set[str]]:
+    """For every row the stems of the addresses the conventions could ever give it; to recognise existing addresses."""
+    rows = read_rows(roster, naming)
+    if rows.problems:
+        raise RosterError(rows.problems)
+    office = Office(rows)
+    found = {entry["code"]: {stem(entry["local_part"] or entry["suggestion"])} - {""} for entry in office.run()}
+    patterns = (rows.conventions.person, *rows.conventions.forms)
+    for person in rows.people.values():
+        employer = office.employer(rows.organisations.get(person.organisation))
+        values = person_values(person, office.address[employer.code] or None if employer else None)
+        rendered = [pattern.render(values) for pattern in patterns if pattern]
+        found[person.code] |= {stem("".join(parts)) for parts in rendered if parts}
+    return found

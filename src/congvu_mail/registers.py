@@ -213,9 +213,7 @@ def _decoded(name: str, path: Path, problems: list[Problem]) -> str | None:
     raw = path.read_bytes()
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw:
         problems.append(
-            _file_problem(
-                name, path, "không phải văn bản UTF-8 (UTF-16 hoặc tệp nhị phân)", "trong bảng tính, lưu lại dạng “CSV UTF-8”"
-            )
+            _file_problem(name, path, "không phải văn bản UTF-8 (UTF-16 hoặc tệp nhị phân)", "trong bảng tính, lưu lại dạng “CSV UTF-8”")
         )
         return None
     try:
@@ -240,9 +238,7 @@ def _header(name: str, content: str) -> tuple[str, int] | None:
     for skipped, line in enumerate(content.splitlines()[:20]):
         if line.strip(" ,;\t") and not line.lower().startswith("sep="):
             counts = {
-                delimiter: len(
-                    {text(cell).lower() for cell in next(csv.reader([line[:10000]], delimiter=delimiter))} & set(COLUMNS[name])
-                )
+                delimiter: len({text(cell).lower() for cell in next(csv.reader([line[:10000]], delimiter=delimiter))} & set(COLUMNS[name]))
                 for delimiter in ",;"
             }
             best = max(counts, key=lambda delimiter: counts[delimiter])
@@ -310,9 +306,7 @@ def _check_cells(table: Table, problems: list[Problem]) -> None:
             return
 
         def wrong(column: str, message: str, remedy: str, number: int = number, row: dict[str, str] = row) -> None:
-            problems.append(
-                Problem(table.name, number, row.get("code", ""), column, row[column], message, remedy, _place(table, number))
-            )
+            problems.append(Problem(table.name, number, row.get("code", ""), column, row[column], message, remedy, _place(table, number)))
 
         for column in _DATES[table.name]:
             if row[column]:
@@ -439,7 +433,7 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[s
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     # personal data: not for everybody on the machine; on the disk before it takes the place of the old file
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

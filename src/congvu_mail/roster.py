@@ -20,7 +20,7 @@ PERSON_STATUS = ("active", "leave", "left")
 ORGANISATION_STATUS = ("active", "dissolved")
 
 # A ledger may hold addresses of an earlier system: any dot-string of RFC 5321, 4.1.2.
-_DOT_STRING = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
+DOT_STRING = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 # Four digits after a name are a year (an address given by decision), not an ordinal to count on from.
 _ORDINAL = re.compile(r"(?<!\d)[1-9]\d{0,2}(?!\d)")
 
@@ -140,7 +140,7 @@ class Rows:
             if not code:
                 self.wrong("code", "", "thiếu mã", "ghi mã của cơ quan hoặc người đã được cấp địa chỉ này")
                 continue
-            if len(local_part) > MAX_LOCAL_PART or not _DOT_STRING.match(local_part):
+            if len(local_part) > MAX_LOCAL_PART or not DOT_STRING.match(local_part):
                 self.wrong("local_part", local_part, "không phải là phần trước @ của một địa chỉ", "ghi đúng phần trước @ đã cấp")
                 continue
             owner = ledger.owner.get(local_part, code)
@@ -158,9 +158,7 @@ class Rows:
                 since = cells.date(row.get("since"))
                 cells.date(row.get("until"))
             except ValueError as error:
-                self.wrong(
-                    "current/since/until", f"{row.get('current')} {row.get('since')} {row.get('until')}", str(error), "sửa ô này"
-                )
+                self.wrong("current/since/until", f"{row.get('current')} {row.get('since')} {row.get('until')}", str(error), "sửa ô này")
                 continue
             if not current:
                 continue
@@ -218,9 +216,7 @@ class Rows:
         elif local_part in self.conventions.reserved and not service:
             self.wrong("local_part", local_part, "là địa chỉ dành riêng của hệ thống (RFC 2142)", "chọn địa chỉ khác")
         elif owner != self._code:
-            self.wrong(
-                "local_part", local_part, f"đã thuộc về mã “{owner}”, không bao giờ cấp lại cho mã khác", "chọn địa chỉ khác"
-            )
+            self.wrong("local_part", local_part, f"đã thuộc về mã “{owner}”, không bao giờ cấp lại cho mã khác", "chọn địa chỉ khác")
         else:
             self.ledger.take(local_part, self._code)
         return local_part, basis

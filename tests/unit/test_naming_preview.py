@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from naming_data import ROOT, naming
@@ -61,4 +65,38 @@ def test_a_register_that_cannot_be_used_is_refused_with_the_reasons(preview, tmp
     status, text, output = preview(register=tmp_path)
     assert status == 1
     assert "organisations.csv" in text
+    assert not output.exists()
+
+
+def play(*arguments: str) -> subprocess.CompletedProcess:
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(ROOT / "inventories/bac-giang")]
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        [*command, str(ROOT / "playbooks/addresses.yml"), *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_playbook_previews_the_register_of_the_inventory(tmp_path):
+    output = tmp_path / "preview.csv"
+    first, second = (play("-e", f"output={output}") for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.stdout + first.stderr
+    assert "19 sẽ cấp" in first.stdout
+    assert "changed=1" in first.stdout
+    assert "changed=0" in second.stdout
+    assert output.read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_the_playbook_stops_with_every_reason_and_writes_nothing(tmp_path):
+    (tmp_path / "organisations.csv").write_text("code,kind,name\nS,sở,Sở Y tế\n", encoding="utf-8")
+    (tmp_path / "people.csv").write_text("code,full_name,organisation\nP,TS. Lê An,S\n", encoding="utf-8")
+    output = tmp_path / "preview.csv"
+    process = play("-e", f"register={tmp_path}", "-e", f"output={output}")
+    assert process.returncode != 0
+    assert "organisations.csv, dòng 2, cột kind" in process.stdout
+    assert "people.csv, dòng 2, cột full_name" in process.stdout
     assert not output.exists()
