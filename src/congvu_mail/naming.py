@@ -13,12 +13,13 @@ from typing import Any
 
 from congvu_mail import names
 from congvu_mail.conventions import MAX_LOCAL_PART, TERRITORIES, Fixed, Kind, check_naming, valid_local_part
+from congvu_mail.names import Word
 from congvu_mail.roster import Organisation, Person, Problem, RosterError, Rows, person_values, read_rows
 
 __all__ = ["allocate", "check_naming", "stem", "stems"]
 
 
-class Office:
+class _Office:
     """Gives out the addresses, one row after the other."""
 
     def __init__(self, rows: Rows) -> None:
@@ -37,6 +38,7 @@ class Office:
         self.undecided: list[tuple[dict[str, Any], Iterable[str]]] = []
 
     def run(self) -> list[dict[str, Any]]:
+        """The entries of all rows, in the order in which addresses are given out."""
         entries = []
         for row in _parents_first(self.rows.organisations.values()):
             entry = self.organisation(row)
@@ -54,6 +56,7 @@ class Office:
         return entries
 
     def entry(self, table: str, code: str) -> dict[str, Any]:
+        """An entry nothing is known of yet."""
         return {
             "code": code,
             "table": table,
@@ -70,9 +73,11 @@ class Office:
         }
 
     def free(self, local_part: str, code: str, exception: Fixed | None = None) -> bool:
+        """Whether an address can be given to this code: nobody else ever had it, and it is not printed for another body."""
         return self.ledger.owner.get(local_part, code) == code and self.printed.get(local_part, exception) is exception
 
     def assign(self, entry: dict[str, Any], local_part: str, clause: str, reason: str) -> dict[str, Any]:
+        """Give an address out."""
         self.ledger.take(local_part, entry["code"])
         entry.update(local_part=local_part, status="assigned", clause=clause, reason=reason)
         caution = self.conventions.caution.intersection(re.split(r"[._-]|\d+", local_part))
@@ -82,6 +87,7 @@ class Office:
         return entry
 
     def undecide(self, entry: dict[str, Any], clause: str, reason: str, proposals: Iterable[str] = ()) -> dict[str, Any]:
+        """Leave a row to a decision; what to propose is worked out in the end."""
         entry.update(clause=clause, reason=reason)
         self.undecided.append((entry, proposals))
         return entry
@@ -102,16 +108,16 @@ class Office:
                     entry["suggestion"] = local_part
                     break
 
-    def keep_or_replace(self, entry: dict[str, Any], explicit: str, basis: str, clause: str) -> bool:
-        """Answer rows that have an address, or are given one by a document; False for the others."""
+    def keep_or_replace(self, entry: dict[str, Any], row: Organisation | Person, clause: str, moved: bool = False) -> bool:
+        """Answer rows that have an address, or are given one by a document; False for the others, and for who moved on."""
         code = entry["code"]
         current = self.ledger.current.get(code, "")
-        if explicit and explicit != current:
-            self.assign(entry, explicit, clause, f"Địa chỉ chỉ định theo {basis}.")
+        if row.local_part and row.local_part != current:
+            self.assign(entry, row.local_part, clause, f"Địa chỉ chỉ định theo {row.basis}.")
             if current:
-                self._replace(entry, current, self.conventions.rename)
+                self._replace(entry, current, self.conventions.transfer if moved else self.conventions.rename)
             return True
-        if not current:
+        if not current or (moved and not row.local_part):
             return False
         since = self.ledger.since[code]
         day = f" ngày {since[8:10]}/{since[5:7]}/{since[:4]}" if since else ""
@@ -132,13 +138,14 @@ class Office:
     # --- organisations
 
     def organisation(self, row: Organisation) -> dict[str, Any]:
+        """The entry of an organisation: kept, by document, by exception, by rule, or left to a decision."""
         entry = self.entry("organisations", row.code)
         exception = self._exception(row)
         convention = self.conventions.kinds[self._convention(row)]
         clause = (exception.clause if exception else "") or (convention.clause if convention else "")
         if exception:
             entry["aliases"] = [alias for alias in exception.aliases if self.free(alias, row.code, exception)]
-        if self.keep_or_replace(entry, row.local_part, row.basis, clause):
+        if self.keep_or_replace(entry, row, clause):
             self._reserve_aliases(entry)
             return entry
         if row.gone:
@@ -154,6 +161,8 @@ class Office:
                 self._reserve_aliases(entry)
                 return entry
             entry["aliases"] = []
+            reason = f"“{exception.local_part}” {self._holder(exception.local_part)}: cần quyết định."
+            return self.undecide(entry, clause, reason)
         return self._by_rule(entry, row, convention, clause)
 
     def _reserve_aliases(self, entry: dict[str, Any]) -> None:
@@ -235,55 +244,41 @@ class Office:
         exception = self._exception(row)
         return exception.keys | {row.key} if exception else frozenset((row.key,))
 
-    def _organisation_values(self, row: Organisation, convention: Kind) -> dict[str, str | None]:
-        parent = self.address[row.parent_row.code] or None if row.parent_row else None
+    def _parts(self, row: Organisation) -> tuple[tuple[Word, ...], tuple[str, ...], tuple[Word, ...]]:
+        """The words of a name, its class (syllables; empty when it has none that is known) and its words without the class."""
         if row.kind in TERRITORIES:
-            words_of_class, proper = names.territory(row.words)
-            words = names.without_committee(row.words)
-            name = "".join(word.folded for word in proper)
-            if names.is_number(proper):
-                name = "".join(words_of_class) + name
-        else:
-            words = names.spelled_out(row.words)
-            words_of_class, proper = names.strip_head(words, self.conventions.class_words)
-            name = "".join(word.folded for word in proper)
+            return names.without_committee(row.words), *names.territory(row.words)
+        words = names.spelled_out(row.words)
+        return words, *names.strip_head(words, self.conventions.class_words)
+
+    def _organisation_values(self, row: Organisation, convention: Kind) -> dict[str, str | None]:
+        words, words_of_class, proper = self._parts(row)
+        name = "".join(word.folded for word in proper)
+        if row.kind in TERRITORIES and names.is_number(proper):
+            name = "".join(words_of_class) + name
         _, counted = names.strip_head(words, convention.without)
         return {
             "initials": "".join(word.initial for word in counted or words),
             "name": name or None,
             "class": "".join(words_of_class) or None,
             "name_initials": "".join(word.initial for word in proper),
-            "parent": parent,
+            "parent": self.address[row.parent_row.code] or None if row.parent_row else None,
         }
 
     def _proposals(self, row: Organisation, convention: Kind, values: dict[str, str | None]) -> Iterator[str]:
+        """What the rule gives, the same with the name in full after its class or first word, then with numbers."""
         pattern = convention.pattern or convention.suggestion
-        if pattern is None or ("parent" in pattern.fields and values["parent"] is None):
+        if pattern is None:
             return
-        words = row.words if row.kind not in TERRITORIES else names.without_committee(row.words)
-        head, rest = words[0].initial, "".join(word.folded for word in words[1:])
-        if row.kind in TERRITORIES:
-            words_of_class, proper = names.territory(words)
-            head, rest = "".join(word[0] for word in words_of_class), "".join(word.folded for word in proper)
-        longer = {
-            "initials": head + rest,
-            "name": head + rest,
-            "name_initials": rest,
-            "class": values["class"] or "",
-            "parent": values["parent"],
-        }
-        for fields in (values, longer):
-            rendered = pattern.render({**fields, "class": fields["class"] or ""})
-            if rendered:
-                yield rendered[0]
-        for number in range(2, 1000):
-            rendered = pattern.render(
-                {
-                    **values,
-                    "class": values["class"] or "",
-                    **{key: f"{values[key]}{number}" for key in ("initials", "name", "name_initials") if values[key]},
-                }
-            )
+        words, words_of_class, proper = self._parts(row)
+        head = "".join(word[0] for word in words_of_class) or words[0].initial
+        rest = "".join(word.folded for word in (proper if words_of_class else words[1:]))
+        values = {**values, "class": values["class"] or ""}
+        forms = [values, {**values, "initials": head + rest, "name": head + rest, "name_initials": rest}]
+        for number in range(2, 100):
+            forms.append({**values, **{key: f"{values[key]}{number}" for key in ("initials", "name", "name_initials")}})
+        for form in forms:
+            rendered = pattern.render(form)
             if rendered:
                 yield rendered[0]
 
@@ -302,20 +297,22 @@ class Office:
         return node
 
     def person(self, row: Person) -> dict[str, Any]:
+        """The entry of a person: kept, by document, by the first form that is free, or left to a decision."""
         conventions = self.conventions
         entry = self.entry("people", row.code)
         clause = conventions.person_clause
         employer = self.employer(self.rows.organisations.get(row.organisation))
-        moved = not row.local_part and not row.gone and self._transferred(row, employer)
-        if not moved and self.keep_or_replace(entry, row.local_part, row.basis, clause):
+        moved = not row.gone and self._transferred(row, employer)
+        if self.keep_or_replace(entry, row, clause, moved):
             return entry
         if row.gone:
             return self.undecide(entry, clause, "Người này đã thôi việc, nghỉ hưu hoặc chuyển đi: không cấp địa chỉ mới.")
         values = person_values(row, self.address[employer.code] or None if employer else None)
         self._first_free(entry, row, values)
-        if moved and entry["status"] == "assigned":
+        if moved:
             entry["reason"] = f"Chuyển công tác ({conventions.transfer_clause}). " + entry["reason"]
-            self._replace(entry, self.ledger.current[row.code], conventions.transfer)
+            if entry["status"] == "assigned":
+                self._replace(entry, self.ledger.current[row.code], conventions.transfer)
         return entry
 
     def _first_free(self, entry: dict[str, Any], row: Person, values: dict[str, str | None]) -> dict[str, Any]:
@@ -378,19 +375,25 @@ class Office:
         """Whether the current address names another employer than the row, and the policy answers with a new one.
 
         Evidence is the employer written in the ledger, else that the address ends with the address of another
-        organisation of the register. Without evidence (an address of an earlier system) nothing is changed.
+        organisation. Without evidence (an address of an earlier system) nothing is changed.
         """
         current = self.ledger.current.get(row.code)
-        if not current or employer is None or self.conventions.transfer["address"] != "new":
+        pattern = self.conventions.person
+        if not current or not employer or not pattern or self.conventions.transfer["address"] != "new":
             return False
         organisations = self.rows.organisations
-        issued_to = organisations.get(self.ledger.employer[row.code])
-        pattern = self.conventions.person
-        if issued_to is None and pattern and pattern.parts[-1][1] == "organisation" and pattern.parts[-1][0]:
-            _, separator, suffix = current.partition(pattern.parts[-1][0])
-            issued_to = organisations.get(self.ledger.owner.get(suffix, "")) if separator else None
-        before = self.employer(issued_to)
-        return before is not None and before.code != employer.code
+        before = self.ledger.employer[row.code]
+        separator, last = pattern.parts[-1]
+        if not before and last == "organisation" and separator:
+            suffix = current.partition(separator)[2]
+            before = self.ledger.owner.get(suffix, "")
+            if before not in organisations:  # of an organisation that is gone, if the rest is the rule's as well
+                rendered = pattern.render(person_values(row, suffix))
+                before = before if rendered and stem(rendered[0]) == stem(current) else ""
+        if before in organisations:
+            earlier = self.employer(organisations[before])
+            return earlier is not None and earlier.code != employer.code
+        return bool(before)
 
 
 def _parents_first(organisations: Iterable[Organisation]) -> Iterator[Organisation]:
@@ -427,7 +430,7 @@ def allocate(roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Itera
     rows = read_rows(roster, naming, issued)
     if rows.problems:
         raise RosterError(rows.problems)
-    office = Office(rows)
+    office = _Office(rows)
     entries = office.run()
     if office.problems:
         raise RosterError(office.problems)
@@ -444,7 +447,7 @@ def stems(roster: Mapping[str, Any], naming: Mapping[str, Any]) -> dict[str, set
     rows = read_rows(roster, naming)
     if rows.problems:
         raise RosterError(rows.problems)
-    office = Office(rows)
+    office = _Office(rows)
     found = {entry["code"]: {stem(entry["local_part"] or entry["suggestion"])} - {""} for entry in office.run()}
     patterns = (rows.conventions.person, *rows.conventions.forms)
     for person in rows.people.values():

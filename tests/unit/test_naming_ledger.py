@@ -40,9 +40,7 @@ def test_rank_comes_first_only_where_the_regulation_says_so():
 
 
 def test_ordinals_count_on_within_the_organisation_in_soc_trang():
-    people = [
-        person(str(number), "Nguyễn Thanh Bình", employer) for number, employer in enumerate(("S1", "S1", "S2", "S1", "S2"))
-    ]
+    people = [person(str(number), "Nguyễn Thanh Bình", employer) for number, employer in enumerate(("S1", "S1", "S2", "S1", "S2"))]
     assert list(local_parts("ST", [SNV, SYT], people).values())[2:] == [
         "ntbinh",
         "ntbinh.sonv",
@@ -110,16 +108,16 @@ def test_a_namesake_in_bac_giang_needs_a_decision_with_a_suggestion_of_the_same_
 
 
 def test_the_ladder_of_tien_giang_ends_in_a_decision():
-    people = [
-        person(str(number), "Lê Minh Hiếu", birth_year=year) for number, year in enumerate((1960, 1961, 1962, 1977, 1977, ""))
-    ]
+    people = [person(str(number), "Lê Minh Hiếu", birth_year=year) for number, year in enumerate((1960, 1961, 1962, 1977, 1977, ""))]
     answer = entries("TG", [], people)
     assert [entry["local_part"] for entry in answer.values()] == ["leminhhieu", "lminhhieu", "lmhieu", "leminhhieu77", "", ""]
     assert answer["4"]["suggestion"] == "leminhhieu1977"
     assert "năm sinh" in answer["5"]["reason"]
-    assert local_parts(
-        "TG", [], [person("A", "Lê Hiếu"), person("B", "Lê Hiếu"), person("C", "Lê Hiếu", birth_date="7/8/1990")]
-    ) == {"A": "lehieu", "B": "lhieu", "C": "lehieu90"}  # without a middle name the second and third form are one
+    assert local_parts("TG", [], [person("A", "Lê Hiếu"), person("B", "Lê Hiếu"), person("C", "Lê Hiếu", birth_date="7/8/1990")]) == {
+        "A": "lehieu",
+        "B": "lhieu",
+        "C": "lehieu90",
+    }  # without a middle name the second and third form are one
 
 
 # --- documents ---
@@ -158,6 +156,12 @@ def test_a_transfer_keeps_the_address_elsewhere(province, address):
     assert (answer["P"]["local_part"], answer["P"]["status"]) == (address, "issued")
 
 
+def test_a_printed_address_that_is_taken_is_not_replaced_by_the_rule():
+    rows = [organisation("U1", "province_agency", "UBND tỉnh"), organisation("U2", "province_agency", "UBND tỉnh Ninh Bình")]
+    answer = entries("NB", rows)
+    assert (answer["U1"]["local_part"], answer["U2"]["status"]) == ("ubnd", "needs_decision")
+
+
 def test_what_is_no_transfer():
     division = organisation("D", "division", "Phòng Một", "S1")
     people = [person("P", "Nguyễn Văn An", "D")]
@@ -177,6 +181,28 @@ def test_the_ledger_may_say_whom_the_person_worked_for():
     ledger = [{"code": "P", "local_part": "an.nguyen", "organisation": "S1"}]
     entry = entries("NB", [SNV, SYT], [person("P", "Nguyễn Văn An", "S2")], ledger)["P"]
     assert (entry["local_part"], entry["previous"]) == ("annv.syt", "an.nguyen")
+
+
+def test_a_transfer_from_an_organisation_that_is_gone():
+    people = [person("P", "Nguyễn Văn An", "S2"), person("Q", "Nguyễn Văn An", "S2")]
+    answer = entries("NB", [SYT], people, issued(GONE="skhdt", P="annv2.skhdt", Q="an.skhdt"))
+    assert (answer["P"]["local_part"], answer["P"]["previous"]) == ("annv.syt", "annv2.skhdt")
+    assert answer["Q"]["status"] == "issued"  # not an address of the rule: no evidence
+
+
+def test_a_transfer_to_an_address_by_document_ends_the_old_one():
+    row = person("P", "Nguyễn Văn An", "S2", local_part="an.syt", basis="CV 3")
+    entry = entries("NB", [SNV, SYT], [row], issued(P="annv.snv"))["P"]
+    assert (entry["local_part"], entry["previous"], entry["previous_use"]) == ("an.syt", "annv.snv", "closed")
+    again = [*issued(P="an.syt"), {"code": "P", "local_part": "annv.snv", "current": False}]
+    assert entries("NB", [SNV, SYT], [row], again)["P"]["status"] == "issued"
+
+
+def test_a_transfer_to_a_namesake_in_bac_giang_waits_for_the_decision():
+    people = [person("A", "Nguyễn Văn An", "S2"), person("P", "Nguyễn Văn An", "S2")]
+    entry = entries("BG", [SNV, SYT], people, issued(A="annv_syt", P="annv_snv"))["P"]
+    assert (entry["status"], entry["local_part"], entry["suggestion"]) == ("needs_decision", "", "annv2_syt")
+    assert "Chuyển công tác" in entry["reason"]
 
 
 def test_who_left_gets_no_new_address_and_does_not_take_a_form():
