@@ -76,6 +76,10 @@ options:
     description: Address of Rspamd's controller, for instance C(http://127.0.0.1:11334); empty for none.
     type: str
     default: ""
+  filter_password:
+    description: Password of Rspamd's controller.
+    type: str
+    default: ""
   antivirus:
     description: Socket of clamd; empty for none.
     type: str
@@ -117,8 +121,9 @@ FAILURES = (OSError, ValueError, KeyError, subprocess.SubprocessError)
 class Host:
     """The looks at a host; each returns plain data."""
 
-    def __init__(self, timeout):
+    def __init__(self, timeout, password):
         self.timeout = timeout
+        self.password = password
 
     def run(self, *argv):
         """What a command prints; ValueError with its complaint when it fails."""
@@ -212,7 +217,8 @@ class Host:
     def filter(self, url):
         """Rspamd's counters since its start."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"{url.rstrip('/')}/stat", timeout=self.timeout) as answer:
+        question = urllib.request.Request(f"{url.rstrip('/')}/stat", headers={"Password": self.password})
+        with direct.open(question, timeout=self.timeout) as answer:
             found = json.load(answer)
         return {
             "scanned": found["scanned"],
@@ -271,15 +277,17 @@ def main():
             "sessions": {"type": "bool", "default": False},
             "directory": {"type": "str", "default": ""},
             "filter": {"type": "str", "default": ""},
+            "filter_password": {"type": "str", "default": "", "no_log": True},
             "antivirus": {"type": "str", "default": ""},
             "timeout": {"type": "int", "default": 20},
         },
         supports_check_mode=True,
     )
-    host = Host(module.params["timeout"])
+    asked = dict(module.params)
+    host = Host(asked.pop("timeout"), asked.pop("filter_password"))
     status = {"time": int(time.time()), "host": guarded(host.host), "updates": guarded(host.updates)}
-    for name, wanted in module.params.items():
-        if wanted and name != "timeout":
+    for name, wanted in asked.items():
+        if wanted:
             status[name] = guarded(getattr(host, name), wanted)
     module.exit_json(changed=False, status=status)
 

@@ -35,7 +35,7 @@ attributes:
 EXAMPLES = r"""
 - name: Check the policy
   policy_check:
-    file: inventories/quang-tri/group_vars/all/policy.yml
+    file: inventories/example/group_vars/all/policy.yml
     texts: "{{ lookup('ansible.builtin.env', 'REGULATION_TEXTS') }}"
   delegate_to: localhost
   run_once: true

@@ -357,13 +357,13 @@ MET_BY = {
 # --- codes ------------------------------------------------------------------------------------------------------------
 
 _DOMAIN = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}"
-DOMAIN = Str("tên miền chữ thường, ví dụ quangtri.gov.vn", _DOMAIN)
+DOMAIN = Str("tên miền chữ thường, ví dụ tinh.gov.vn", _DOMAIN)
 STATE_DOMAIN = Str(
     "tên miền .vn của cơ quan nhà nước, không phải cả một đuôi dùng chung như com.vn",
     rf"(?!(?:com|net|biz|name|info|pro|id|io|ai)\.vn$){_DOMAIN}(?<=\.vn)",
 )
-URL = Str("địa chỉ web, ví dụ https://mail.quangtri.gov.vn", rf"https?://{_DOMAIN}(?:/\S*)?")
-ADDRESS = Str("địa chỉ thư điện tử đầy đủ, ví dụ stttt@ninhbinh.gov.vn", rf"[a-z0-9][a-z0-9._-]*@{_DOMAIN}")
+URL = Str("địa chỉ web, ví dụ https://mail.tinh.gov.vn", rf"https?://{_DOMAIN}(?:/\S*)?")
+ADDRESS = Str("địa chỉ thư điện tử đầy đủ, ví dụ stttt@tinh.gov.vn", rf"[a-z0-9][a-z0-9._-]*@{_DOMAIN}")
 TEXT = Str("chuỗi ký tự không rỗng")
 EXTENSION = Str("phần mở rộng chữ thường không có dấu chấm, ví dụ exe", r"[a-z0-9]{1,8}")
 CALENDAR = Calendar("lịch theo systemd OnCalendar, ví dụ *-*-* 02:30:00", r"[A-Za-z0-9*/.,~: -]*\d{1,2}:\d\d(:\d\d)?")
@@ -691,7 +691,7 @@ TREE = {
         "effective": Plain(Date(), null=True),
         "status": Plain(STATUS),
         "successor": Plain(TEXT, null=True),
-        "text": Plain(Str("tên tệp văn bản, ví dụ quang-tri-draft-2026.txt", r"[a-z0-9][a-z0-9.-]*\.txt")),
+        "text": Plain(Str("tên tệp văn bản, ví dụ quy-che-2026.txt", r"[a-z0-9][a-z0-9.-]*\.txt")),
         "language": Plain(Str("mã ngôn ngữ: vi", "vi")),
     },
     "domain": Leaf(DOMAIN, "Tên miền thư", EXACT),

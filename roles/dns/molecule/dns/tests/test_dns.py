@@ -41,7 +41,7 @@ def test_a_former_domain_takes_mail_and_offers_nothing():
 
 
 def test_a_signature_verifies_by_the_record(host):
-    key = host.check_output("cat /etc/congvu-mail/dkim/lab.test.s1.key").encode()
+    key = host.check_output("cat /var/lib/rspamd/dkim/lab.test.s1.key").encode()
     message = b"From: a@lab.test\r\nSubject: x\r\n\r\nbody\r\n"
     signed = dkim.sign(message, b"s1", b"lab.test", key) + message
 
@@ -86,9 +86,9 @@ def test_a_change_is_predicted():
 
 
 def test_a_missing_key_is_told_with_its_remedy():
-    result = play(CONVERGE, "-e", '{"dns_dkim_selectors": ["s1", "s9"]}')
+    result = play(CONVERGE, "-e", '{"dns_dkim_selectors": [{"domain": "lab.test", "selector": "s9"}]}')
     assert result.returncode != 0
-    assert "/etc/congvu-mail/dkim/lab.test.s9.txt" in said(result)
+    assert "/var/lib/rspamd/dkim/lab.test.s9.txt" in said(result)
     assert "correct dns_dkim_selectors" in said(result)
 
 
