@@ -137,11 +137,7 @@ def apply(connection, steps):
             names = sorted({*present, *wanted}, key=str.lower)
             connection.modify_s(
                 dn,
-                [
-                    (ldap.MOD_REPLACE, name, list(wanted.get(name, ())) or None)
-                    for name in names
-                    if present.get(name) != wanted.get(name)
-                ],
+                [(ldap.MOD_REPLACE, name, list(wanted.get(name, ())) or None) for name in names if present.get(name) != wanted.get(name)],
             )
 
 
@@ -163,17 +159,18 @@ def main():
         supports_check_mode=True,
     )
     entries = module.params["entries"]
-    try:
-        if ldap is None:
-            raise OSError("python3-ldap is not installed")
+    missing = "python3-ldap is not installed"
+    if ldap is not None:
         connection = ldap.initialize("ldapi:///")
-        connection.sasl_external_bind_s()
-    except (OSError, *([ldap.SERVER_DOWN] if ldap else [])) as error:
+        try:
+            connection.sasl_external_bind_s()
+            missing = ""
+        except ldap.SERVER_DOWN:
+            missing = "the directory server of this host does not answer on ldapi:///; look with: systemctl status slapd"
+    if missing:
         if module.check_mode:  # a first run would make all of them
             module.exit_json(changed=True, changes=[f"add {entry['dn']}" for entry in entries])
-        module.fail_json(
-            msg=f"the directory server of this host does not answer on ldapi:/// ({error}); look with: systemctl status slapd"
-        )
+        module.fail_json(msg=missing)
     try:
         steps = plan(connection, entries, module.params["prune"])
         if not module.check_mode:

@@ -193,8 +193,31 @@ READS = {
     "postfix": ROUTING,
     "dovecot": ROUTING | {"congvuLogin", "congvuQuota", "pwdReset"},
     "roundcube": ADDRESS_BOOK | {"mailLocalAddress"},
-    "password-page": {"objectClass", "uid", "mail", "mailLocalAddress", "cn", "congvuState", "congvuLogin", "congvuClass", "pwdReset", "pwdPolicySubentry"},
-    "notice": {"objectClass", "uid", "mail", "mailLocalAddress", "cn", "congvuCode", "congvuKind", "congvuState", "congvuLogin", "congvuQuota", "pwdReset"},
+    "password-page": {
+        "objectClass",
+        "uid",
+        "mail",
+        "mailLocalAddress",
+        "cn",
+        "congvuState",
+        "congvuLogin",
+        "congvuClass",
+        "pwdReset",
+        "pwdPolicySubentry",
+    },
+    "notice": {
+        "objectClass",
+        "uid",
+        "mail",
+        "mailLocalAddress",
+        "cn",
+        "congvuCode",
+        "congvuKind",
+        "congvuState",
+        "congvuLogin",
+        "congvuQuota",
+        "pwdReset",
+    },
     "portal": ADDRESS_BOOK | {"mailLocalAddress", "congvuCode"},
 }
 
@@ -341,10 +364,19 @@ def test_an_old_password_does_not_refuse_the_login(host):
     [
         ({"congvuCode": "MA-an", "mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn"}, "non-unique attributes found"),
         ({}, "non-unique attributes found"),
-        ({"mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn|NguyenVanAn@example.gov.vn".lower()}, "non-unique attributes found"),
+        (
+            {"mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn|NguyenVanAn@example.gov.vn".lower()},
+            "non-unique attributes found",
+        ),
         ({"mail": "moi@example.gov.vn", "mailLocalAddress": "khac@example.gov.vn"}, "breaks constraint on mail"),
-        ({"mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn|Hoa@example.gov.vn"}, "breaks constraint on mailLocalAddress"),
-        ({"mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn", "congvuState": "retired"}, "breaks constraint on congvuState"),
+        (
+            {"mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn|Hoa@example.gov.vn"},
+            "breaks constraint on mailLocalAddress",
+        ),
+        (
+            {"mail": "moi@example.gov.vn", "mailLocalAddress": "moi@example.gov.vn", "congvuState": "retired"},
+            "breaks constraint on congvuState",
+        ),
     ],
 )
 def test_an_entry_that_breaks_a_rule_is_refused_even_from_root(host, changed, said):
@@ -357,7 +389,9 @@ def test_an_entry_that_breaks_a_rule_is_refused_even_from_root(host, changed, sa
 
 
 def journal(host):
-    text = host.check_output("ldapsearch -LLLQ -Y EXTERNAL -H ldapi:/// -o ldif-wrap=no -b cn=accesslog '(reqStart=*)' reqAuthzID reqDN reqMod")
+    text = host.check_output(
+        "ldapsearch -LLLQ -Y EXTERNAL -H ldapi:/// -o ldif-wrap=no -b cn=accesslog '(reqStart=*)' reqAuthzID reqDN reqMod"
+    )
     return [block for block in text.split("\n\n") if block.strip()]
 
 
