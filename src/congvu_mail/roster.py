@@ -183,7 +183,7 @@ class Rows:
 
     def _date(self, row: Mapping[str, Any], column: str) -> str:
         try:
-            return cells.date(row.get(column))
+            return cells.date_or_year(row.get(column))
         except ValueError as error:
             self.wrong(column, row.get(column), str(error), "sửa ngày")
             return ""

@@ -28,6 +28,13 @@ def test_entries_come_parents_first_then_people_in_the_order_of_issue():
     assert order == ["S2", "S1", "D", "S0", "z", "C", "a", "b"]
 
 
+def test_dates_of_registration_are_compared_as_dates():
+    dates = {"E": "", "D": "02/03/2020 09:30", "C": "2020-03-02", "B": "1/3/2020", "A": "2020-03-02T10:00", "Y": 2019}
+    people = [person(code, "Lê An", registered=date) for code, date in dates.items()]
+    roster = {"organisations": [], "people": people}
+    assert [entry["code"] for entry in allocate(roster, naming("QT"))] == ["Y", "B", "C", "D", "A", "E"]
+
+
 def test_rank_comes_first_only_where_the_regulation_says_so():
     people = [
         person("A", "Nguyễn Thanh Bình", "S1", registered="2020-01-01"),
