@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import collections
+import http.client
 import json
 import os
 import pathlib
@@ -114,8 +115,8 @@ status:
   returned: always
 """
 
-# What the kinds of failure of a look-up are; anything else is an error of this module and shows as one.
-FAILURES = (OSError, ValueError, KeyError, subprocess.SubprocessError)
+# How a look fails: nobody answers, or answers in a form we do not know. Anything else is an error of this module and shows as one.
+FAILURES = (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError, http.client.HTTPException)
 
 
 class Host:
