@@ -257,7 +257,7 @@ def guarded(look, *arguments):
     try:
         return look(*arguments)
     except FAILURES as error:
-        return {"error": str(error) or type(error).__name__}
+        return {"error": " ".join(str(error).split()) or type(error).__name__}
 
 
 def main():
