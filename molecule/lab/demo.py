@@ -12,9 +12,10 @@ import subprocess
 import sys
 
 import yaml
+from mail import MailSystem, compose
 from progress import Failed, run_playbook, say
 
-from congvu_mail import secrets
+from congvu_mail import handover, secrets
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "molecule" / "lab" / "host.sh"
@@ -127,6 +128,20 @@ class Demo:
             ],
         }
 
+    def build_outside(self) -> None:
+        """Converge the foreign mail server."""
+        run_playbook(
+            [
+                *self.ansible[:3],
+                f"--inventory={self.folder}/outside.yml",
+                str(ROOT / "molecule/lab/outside.yml"),
+                f"--extra-vars=outside_peer_domain={self.domain} outside_peer_address={self.address}",
+            ],
+            self.folder / "logs" / "outside.log",
+            {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            "The foreign mail server could not be made.",
+        )
+
     @staticmethod
     def reverse(address: str, name: str) -> str:
         """The PTR record of an address."""
@@ -155,6 +170,127 @@ class Demo:
             "Mend what is named above and run bin/demo again: it goes on from there.",
         )
 
+    # -- accounts -----------------------------------------------------------------------------------------------------------
+    def access(self) -> dict[str, object]:
+        """Make ready the accounts that access.json offers, and write it.
+
+        Three persons, an organisation and an administrator have passwords of their own, one person is still on the initial one.
+        """
+        path = self.folder / "access.json"
+        known = {a["address"]: a for a in json.loads(path.read_text(encoding="utf-8"))["accounts"]} if path.exists() else {}
+        initial = self.initial_passwords()
+        mailboxes = [m for m in self.mailboxes() if m["congvuState"] == "active" and m["congvuLogin"] == "TRUE"]
+        persons = [m for m in mailboxes if m["congvuKind"] == "person" and m["congvuClass"] == "user"]
+        organisations = [m for m in mailboxes if m["congvuKind"] == "organisation"]
+        admins = [m for m in mailboxes if m["congvuKind"] == "person" and m["congvuClass"] == "admin"]
+        wanted = [(m, "person", i == 3) for i, m in enumerate(persons[:4])]
+        wanted += [(m, "organisation", False) for m in organisations[:1]] + [(m, "admin", False) for m in admins[:1]]
+        accounts = []
+        for mailbox, role, must_change in wanted:
+            address = mailbox["mail"]
+            account = known.get(address) or {
+                "address": address,
+                "role": role,
+                "organisation": mailbox.get("congvuOrganisation") or mailbox["congvuCode"],
+                "password": initial.get(address, ""),
+                "must_change": True,
+            }
+            if account["must_change"] and not must_change:
+                new = f"Cv7#{secrets.password(14)}"
+                self.change_password(mailbox["dn"], account["password"], new)
+                account = {**account, "password": new, "must_change": False}
+            accounts.append(account)
+        ca = self.folder / "ca.crt"
+        ca.write_text(self.run("cat", "/etc/congvu-mail/tls/ca.crt"), encoding="ascii")
+        url = self.policy["webmail"]["url"]["value"].replace("http://", "https://").rstrip("/") + "/"
+        access = {
+            "schema": 1,
+            "province": self.province,
+            "domain": self.domain,
+            "hostname": self.fqdn,
+            "address": self.address,
+            "ca_certificate": str(ca),
+            "ports": {
+                "smtp": 25,
+                "submission": 587,
+                "submissions": 465,
+                "imap": 143,
+                "imaps": 993,
+                "pop3s": 995,
+                "sieve": 4190,
+                "https": 443,
+                "ldaps": 636,
+            },
+            "accounts": accounts,
+            "webmail_url": url,
+            "password_url": url + "mat-khau/",
+            "host_command": [str(LAB), "exec", self.host],
+            "ansible": self.ansible,
+            "outside": {
+                "domain": OUTSIDE_DOMAIN,
+                "address": f"{OUTSIDE_USER}@{OUTSIDE_DOMAIN}",
+                "host_command": [str(LAB), "exec", self.outside],
+                "maildir": f"/home/{OUTSIDE_USER}/Maildir",
+            },
+        }
+        write_secret(path, json.dumps(access, ensure_ascii=False, indent=2) + "\n")
+        return access
+
+    def initial_passwords(self) -> dict[str, str]:
+        """Address -> initial password, out of the sealed files (the later file wins)."""
+        found = {}
+        for sealed in sorted(self.folder.glob("handover/**/*.vault"), key=lambda p: p.stat().st_mtime):
+            text = subprocess.run(
+                [BIN / "ansible-vault", "view", "--vault-password-file", self.folder / "vault-password", sealed],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            found |= {row["address"]: row["password"] for row in handover.read(text)}
+        return found
+
+    def mailboxes(self) -> list[dict[str, str]]:
+        """Every mailbox of the directory, in the order of its register codes."""
+        suffix = "dc=" + ",dc=".join(self.domain.split("."))
+        attributes = ["mail", "congvuCode", "congvuKind", "congvuClass", "congvuState", "congvuLogin", "congvuOrganisation"]
+        search = ["ldapsearch", "-QLLL", "-o", "ldif-wrap=no", "-Y", "EXTERNAL", "-H", "ldapi:///", "-b", f"ou=mailboxes,{suffix}"]
+        found = []
+        for entry in self.run(*search, "(objectClass=congvuMailbox)", *attributes).split("\n\n"):
+            values = dict(line.split(": ", 1) for line in entry.splitlines() if ": " in line)
+            if "mail" in values:
+                found.append({"congvuClass": "user", "congvuLogin": "TRUE", **values})
+        return sorted(found, key=lambda m: m["congvuCode"])
+
+    def change_password(self, dn: str, old: str, new: str) -> None:
+        """Change a password as its owner does, under the directory's rules. The words travel on standard input only."""
+        script = (
+            'umask 077; d=$(mktemp -d); trap "rm -rf $d" EXIT; read -r old; read -r new; printf %s "$old" >$d/old; '
+            'printf %s "$new" >$d/new; '
+            f"ldappasswd -H ldaps://{self.fqdn} -D '{dn}' -y $d/old -t $d/old -T $d/new"
+        )
+        self.run("env", "LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt", "sh", "-c", script, stdin=f"{old}\n{new}\n")
+
+    def run(self, *argv: str, stdin: str = "") -> str:
+        """Run a command as root on the mail host; its output."""
+        done = subprocess.run([LAB, "exec", self.host, *argv], input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"on {self.fqdn}, {argv[0]} failed: {done.stderr.strip() or done.stdout.strip()}.")
+        return done.stdout
+
+    # -- a message ----------------------------------------------------------------------------------------------------------
+    def carry_a_message(self, access: dict[str, object]) -> None:
+        """From one mailbox to another, Vietnamese in subject and file name, over submission and back over IMAP."""
+        system = MailSystem(access)
+        sender, receiver, *_rest = system.accounts("person")
+        subject, name = "Giấy mời họp giao ban tháng 11 – Sở Khoa học và Công nghệ", "Chương trình họp.txt"
+        message = compose(sender["address"], receiver["address"], subject, attachments=[(name, "Đúng 8 giờ.\n".encode())])
+        system.send(message, sender["address"], [receiver["address"]], account=sender)
+        got = system.wait_for(receiver, message["Message-ID"])
+        names = [part.get_filename() for part in got.iter_attachments()]
+        if got["Subject"] != subject or names != [name]:
+            raise Failed(f"the message came back changed: {got['Subject']!r}, {names!r}.")
+        say(f"{sender['address']} -> {receiver['address']}: “{subject}”, with “{name}”, arrived unchanged")
+
 
 def dump(path: pathlib.Path, data: object) -> None:
     """Write YAML that only the owner may read."""
@@ -165,6 +301,17 @@ def write_secret(path: pathlib.Path, text: str) -> None:
     """Write a file with mode 0600 from the start."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def show(demo: Demo, access: dict[str, object]) -> None:
+    """What to open, and as whom."""
+    print(f"\nWebmail   {access['webmail_url']}   (this machine: https://{demo.address}/)")
+    print(f"Password  {access['password_url']}")
+    print("Accounts")
+    for account in access["accounts"]:
+        note = "must change the password first" if account["must_change"] else account["role"]
+        print(f"  {account['address']:40} {account['password']:24} {note}")
+    print(f"All of it: {demo.folder / 'access.json'}")
 
 
 def main(arguments: list[str]) -> int:
@@ -182,7 +329,12 @@ def main(arguments: list[str]) -> int:
         demo.start_hosts()
         demo.write_inventory()
         recap = demo.playbook("site.yml")
-        say(json.dumps(recap))
+        demo.playbook("accounts.yml")
+        demo.build_outside()
+        access = demo.access()
+        demo.carry_a_message(access)
+        say(f"Done, {recap.get('changed', 0)} changes on the host (0: it was as it should be already)")
+        show(demo, access)
     except Failed as failure:
         print(f"bin/demo: {failure}", file=sys.stderr)
         return 1

@@ -92,7 +92,7 @@ def login(page: Page, url: str, address: str, password: str) -> None:
     page.wait_for_load_state()
     refusal = page.locator("#messagestack .alert")
     assert page.locator("#rcmloginuser").count() == 0, f"the webmail refused {address}: {refusal.all_inner_texts()}"
-    expect(page.locator("#messagelist")).to_be_visible()
+    expect(page.locator("#mailboxlist")).to_be_visible()
 
 
 def compose(page: Page, to: str, subject: str, body: str, attachment: str | pathlib.Path | None = None) -> str:
