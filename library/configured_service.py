@@ -52,8 +52,8 @@ options:
     type: str
   pending:
     description: >-
-      For check mode, in which earlier tasks wrote nothing: true when any of them would change the configuration, so that this task
-      tells of the load that would follow.
+      True when an earlier task changed the configuration, or in check mode would. The files may then be as they were when the service
+      was loaded (a change by hand was undone); the service is reloaded all the same, since it may have read what was undone.
     type: bool
     default: false
 """
@@ -177,8 +177,8 @@ def main():
         verb = "reload" if reload_only else "restart"
     elif not active and not oneshot:
         verb = "start"
-    elif module.check_mode and p["pending"]:
-        verb = "reload"
+    elif p["pending"]:
+        verb = "reload-or-restart"
     elif any(module.run_command(command)[0] for command in p["ready"]):
         verb = "restart"
 
