@@ -210,7 +210,7 @@ def select(entries: Iterable[Mapping[str, Sequence[str]]], rules: Rules) -> Dire
 def _one(values: Sequence[str]) -> str:
     """An attribute's values as one text without line breaks, controls or invisible characters."""
     texts = map(cells.text, values)
-    cleaned = {value if value.isprintable() else "".join(filter(str.isprintable, value)) for value in texts}
+    cleaned = {value if value.isprintable() else cells.text("".join(filter(str.isprintable, value))) for value in texts}
     return ", ".join(sorted(cleaned - {""}))
 
 
@@ -481,6 +481,19 @@ def publish(folder: Path, changed: Iterable[Change], mode: int) -> None:
         partial.write_bytes(change.after)
         partial.chmod(mode)
         partial.replace(target)
+
+
+def over_guard(previous: Mapping[str, Any] | None, manifest: Mapping[str, Any] | None, percent: float) -> str:
+    """Why so many leave the directory at once that something may be wrong; empty when they do not. Five may always leave."""
+    if not previous or not manifest:
+        return ""
+    before, after = (edition["organisations"] + edition["people"] for edition in (previous["editions"][0], manifest["editions"][0]))
+    if before - after <= max(5, before * percent / 100):
+        return ""
+    return (
+        f"Danh bạ sẽ từ {before} còn {after} mục, giảm quá {percent:g}%: có thể danh bạ LDAP bị sai hoặc thiếu thông tin. "
+        "Chưa thay đổi gì. Nếu đúng là như vậy, chạy lại với -e guard_percent=100"
+    )
 
 
 def summary(directory: Directory, rules: Rules, folder: Path, manifest: Mapping[str, Any] | None, changed: int) -> list[str]:

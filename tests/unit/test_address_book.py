@@ -78,6 +78,7 @@ def records(data: bytes) -> list[dict[str, list[str]]]:
         record: dict[str, list[str]] = {}
         for line in block.strip("\n").split("\n") if block.strip() else []:
             name, value = re.fullmatch(r"([A-Za-z]+):(.*)", line).groups()
+            assert value.startswith(":") or re.fullmatch(r" [^ :<].*(?<! )", value)  # SAFE-STRING
             record.setdefault(name, []).append(base64.b64decode(value[1:]).decode() if value.startswith(":") else value[1:])
         if record:
             found.append(record)
@@ -330,6 +331,14 @@ def test_vcard_and_ldif_hold_what_the_csv_holds():
     assert {card["KIND"][0] for card in cards(files["danh-ba.vcf"])} == {"org", "individual"}
 
 
+@pytest.mark.parametrize("value", [":x", "< file:///etc/passwd", "<x", "#x", "a" * 500, "ỹ" * 300, "😀" * 100, "a;b,c\\\\d\\;e\\", 'x"y:z'])
+def test_long_values_and_values_that_look_like_syntax_come_back(value):
+    files = made([organisation("S", value), person("N1", value, "S", title=value)], policy("tien-giang"))
+    assert [card["FN"] + card["ORG"] for card in cards(files["danh-ba.vcf"])] == [[value, value]] * 2
+    assert [record["cn"] + record["sn"] + record["o"] for record in records(files["danh-ba.ldif"])] == [[value] * 3] * 2
+    assert table(files["danh-ba.csv"])[2][:3] == [value] * 3
+
+
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 NAMES = TEXTS.filter(lambda value: bool("".join(c for c in value if c.isprintable() and not c.isspace())))
 
@@ -465,6 +474,20 @@ def test_a_manifest_cannot_make_the_run_remove_files_elsewhere(tmp_path):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     publish(folder, of_registers("quang-tri"), policy("quang-tri"), TODAY)
     assert outside.read_text() == "giữ"
+
+
+def test_a_directory_that_lost_half_of_its_people_is_not_published_unasked():
+    def manifest(people: int) -> dict:
+        return {"editions": [{"organisations": 10, "people": people}]}
+
+    assert book.over_guard(manifest(90), manifest(39), 50).startswith("Danh bạ sẽ từ 100 còn 49 mục, giảm quá 50%")
+    assert book.over_guard(manifest(90), manifest(40), 50) == book.over_guard(manifest(90), manifest(0), 100) == ""
+    assert (
+        book.over_guard(manifest(3), manifest(0), 10)
+        == book.over_guard(None, manifest(0), 0)
+        == book.over_guard(manifest(9), None, 0)
+        == ""
+    )
 
 
 def test_the_manifest_is_true_of_the_files(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from address_book_data import large, of_registers, policy
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from congvu_mail import address_book as book
 
@@ -67,7 +67,7 @@ def opened(browser, pages):
     yield open_page
     for context in contexts:
         context.close()
-    assert heard == [] and set(asked) == {pages[name].as_uri() for name in pages if pages[name].as_uri() in asked}
+    assert heard == [] and set(asked) <= {page.as_uri() for page in pages.values()}
 
 
 def names(page) -> list[str]:
@@ -81,7 +81,7 @@ def told(page) -> str:
 def test_search_with_and_without_accents(opened):
     page = opened("small")
     page.get_by_label("Tìm theo tên").fill("nguyen")
-    page.wait_for_function("document.getElementById('ket-qua').textContent")
+    expect(page.locator("#ket-qua")).not_to_be_empty()
     plain = names(page)
     assert len(plain) >= 5 and all(name.startswith("Nguyễn") for name in plain)
     assert told(page) == f"Tìm thấy {len(plain)} cá nhân."
@@ -115,16 +115,16 @@ def test_the_keyboard_is_enough(opened):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Đến danh sách"
     page.keyboard.press("/")
-    page.keyboard.type("hung")
-    page.wait_for_function("document.querySelectorAll('tbody tr').length === 1")
+    page.keyboard.type("bui hung")
+    expect(page.locator("tbody tr")).to_have_count(1)
     page.keyboard.press("Enter")
-    assert page.evaluate("location.hash") == "#tim=hung"
+    assert page.evaluate("location.hash") == "#tim=bui+hung"
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.href").startswith("mailto:buihung@")
     page.keyboard.press("Escape")
     assert len(names(page)) > 20 and page.evaluate("location.hash") == ""
     assert page.evaluate("document.activeElement.id") == "tim"
-    assert names(opened("small", "#tim=hung")) == ["Bùi Hùng"]
+    assert names(opened("small", "#tim=bui+hung")) == ["Bùi Hùng"]
 
 
 def test_a_phone_needs_no_sideways_scrolling(opened):
@@ -135,7 +135,7 @@ def test_a_phone_needs_no_sideways_scrolling(opened):
 
 def test_fifty_thousand_people_are_searched_at_once(opened):
     page = opened("large")
-    assert page.evaluate(SEARCH, "nguyen van ha") < MILLISECONDS
+    assert page.evaluate(SEARCH, "nguyen") < MILLISECONDS
     assert told(page).startswith("Tìm thấy ") and len(names(page)) == 200
     more = page.locator("#them")
     assert more.is_visible() and "Hiện thêm 200" in more.inner_text()

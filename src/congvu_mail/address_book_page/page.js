@@ -67,7 +67,7 @@
     } else if (at === phoneAt && /^[+\d][\d .()-]+$/.test(value)) {
       made.append(element("a", value, { href: `tel:${value.replace(/[^+\d]/g, "")}` }));
     } else made.textContent = value;
-    if (at === nameAt && row.own) made.append(element("span", "Hộp thư cơ quan", { class: "tag" }));
+    if (at === nameAt && row.own) made.append(" ", element("span", "Hộp thư cơ quan", { class: "tag" }));
     return made;
   };
   const line = (row) => {
@@ -85,7 +85,7 @@
     }
     const table = element("table");
     const head = element("tr");
-    for (const name of data.labels) head.append(element("th", name, { scope: "col" }));
+    data.labels.forEach((label, at) => head.append(element("th", label, { scope: "col", class: data.columns[at] })));
     const top = element("thead");
     top.append(head);
     table.append(top, element("tbody"));
