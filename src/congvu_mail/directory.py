@@ -389,11 +389,16 @@ class _Planner:
             self._undecided(row, entry["reason"] + proposal, entry["clause"])
             return False
         box = self.present.get(row["code"])
+        ended = box is not None and box.get("congvuState") == "terminated"
+        if ended and entry["status"] == "issued" and box.get("mail") != self._full(entry["local_part"]):
+            # A transfer ended it and gave out the next address, and the run was killed before the next mailbox.
+            del self.present[row["code"]]
+            box, ended = None, False
         new = box is None and entry["table"] == "organisations"
         if new and not self._entitled("organisation", row["category"], self.rules.sectors):
             self._undecided(row, f"category “{row['category']}” không thuộc đối tượng được cấp hộp thư")
             return False
-        if box is not None and box.get("congvuState") == "terminated":
+        if ended:
             self._undecided(row, f"hộp thư {box.get('mail')} đã chấm dứt; muốn mở lại dùng playbooks/reinstate.yml, hoặc ghi mã mới")
             return False
         return True

@@ -32,7 +32,8 @@ def initial_password(length: int, specials: str) -> str:
     classes = [text.translate(_UNLIKE) for text in (string.ascii_lowercase, string.ascii_uppercase, string.digits)] + [specials]
     length = max(length, 16)
     while True:
-        word = "".join(secrets.choice("".join(classes)) for _ in range(length))
+        # A letter first: a spreadsheet takes a cell that begins with a sign for a formula.
+        word = secrets.choice(classes[0]) + "".join(secrets.choice("".join(classes)) for _ in range(length - 1))
         if all(set(word) & set(one) for one in classes):
             return word
 
