@@ -11,7 +11,6 @@ Run as ``python -m congvu_mail.registers FOLDER [--policy policy.yml]`` it check
 from __future__ import annotations
 
 import argparse
-import calendar
 import csv
 import datetime
 import io
@@ -28,6 +27,7 @@ import yaml
 from congvu_mail import cells
 from congvu_mail.cells import text
 from congvu_mail.conventions import NamingError
+from congvu_mail.months import add_months
 from congvu_mail.roster import Problem, RosterError, read_rows
 from congvu_mail.sizes import size_bytes
 
@@ -369,12 +369,6 @@ def _check_people(registers: Registers, one_per_person: bool, problems: list[Pro
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
-
-
-def add_months(day: datetime.date, months: int) -> datetime.date:
-    """The same day some calendar months later, or the last day of that month."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    return datetime.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def record(
