@@ -7,7 +7,9 @@ import pytest
 import webmail
 
 URL = "https://mail.lab.test/mat-khau/"
-PROVE = "LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -H ldap://mail.lab.test -ZZ -D uid={0},ou=mailboxes,dc=lab,dc=test -w '{1}'"
+PROVE = (
+    "LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -H ldap://mail.lab.test -ZZ -D uid={0},ou=mailboxes,dc=lab,dc=test -w '{1}'"
+)
 
 
 @pytest.fixture(scope="module")

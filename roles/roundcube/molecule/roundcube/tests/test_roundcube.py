@@ -1,0 +1,371 @@
+"""The webmail as its users, an attacker and an auditor meet it."""
+
+import os
+import pathlib
+import re
+import ssl
+
+import pytest
+import webmail
+from playwright.sync_api import expect
+from testing import wait_until
+
+URL = "https://mail.lab.test/"
+AN = "nguyenvanan@lab.test"
+BINH = "dangthibinh@lab.test"
+OFFICE = "vanthu.snv@lab.test"
+MAILBOX = "uid=00000000-0000-4000-8000-000000000001,ou=mailboxes,dc=lab,dc=test"
+
+
+def password(address):
+    return "mat-khau-" + address.split("@")[0]
+
+
+@pytest.fixture(scope="module")
+def address(host):
+    return host.ansible.get_variables()["ansible_host"]
+
+
+@pytest.fixture(scope="module")
+def ca(host, tmp_path_factory):
+    file = tmp_path_factory.mktemp("ca") / "ca.crt"
+    file.write_text(host.file("/etc/congvu-mail/tls/ca.crt").content_string)
+    return file
+
+
+@pytest.fixture
+def page(address, ca):
+    """A browser without a history; the test fails when a page made it complain."""
+    complaints = []
+    with webmail.browser(address, ["mail.lab.test"], ca) as page:
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+    assert [c for c in complaints if "401" not in c] == []
+
+
+def sql(host, query):
+    return host.check_output(f'runuser -u roundcube -- psql -d roundcube -XAtc "{query}"')
+
+
+def modify(host, changes):
+    host.run_expect([0], f"ldapmodify -Q -Y EXTERNAL -H ldapi:/// <<'LDIF'\ndn: {MAILBOX}\nchangetype: modify\n{changes}\nLDIF")
+
+
+def test_login_page_in_vietnamese(page, tmp_path):
+    page.goto(URL)
+    page.screenshot(path=tmp_path / "login.png")
+    text = page.inner_text("body")
+    assert "Thư công vụ tỉnh Thử Nghiệm" in text
+    assert page.get_attribute("#rcmloginuser", "placeholder") == "Địa chỉ thư"
+    assert page.title() == "Thư công vụ tỉnh Thử Nghiệm :: Chào mừng bạn đã sử dụng Thư công vụ tỉnh Thử Nghiệm"
+    link = page.locator("#congvu-password")
+    assert link.inner_text() == "Đổi mật khẩu / Đăng nhập lần đầu"
+    assert link.get_attribute("href") == "/mat-khau/"
+    assert page.get_attribute("a.support-link", "href") == "mailto:hotro@lab.test"
+
+
+def test_wrong_password_says_what_to_do_and_who_it_was(host, address, page):
+    with page.expect_response(lambda r: r.request.method == "POST") as answer, pytest.raises(AssertionError) as refused:
+        webmail.login(page, URL, AN, "sai")
+    assert answer.value.status == 401
+    assert "mật khẩu vừa được cấp lại hoặc đã hết hạn, hãy bấm “Đổi mật khẩu / Đăng nhập lần đầu”" in str(refused.value)
+    log = host.check_output("journalctl --no-pager -o cat -n 200")
+    client = re.search(rf"Failed login for {AN} from (\S+) ", log).group(1)
+    assert client != address
+    assert re.search(rf"imap-login: Login aborted.*login=<{AN}>.*rip={re.escape(client)},", log), "Dovecot knows the real client"
+
+
+def test_write_to_a_colleague_from_the_directory(host, page, tmp_path):
+    report = tmp_path / "Báo cáo quý.txt"
+    report.write_text("Số liệu\n" * 100)
+    webmail.login(page, URL, AN, password(AN))
+    picked = webmail.compose(page, "dang thi b", "Giấy mời họp", "Kính gửi đồng chí,\nTrân trọng.", report)
+    assert picked == "Đặng Thị Bình <dangthibinh@lab.test> Văn phòng UBND tỉnh"
+    webmail.logout(page)
+    webmail.login(page, URL, BINH, password(BINH))
+    assert "Kính gửi đồng chí,\nTrân trọng." in webmail.read(page, "Giấy mời họp")
+    page.screenshot(path=tmp_path / "read.png")
+    assert "Báo cáo quý.txt" in page.inner_text("#attachment-list")
+    header = host.check_output(f"doveadm fetch -u {BINH} 'hdr.from hdr.to' mailbox INBOX subject 'Giấy mời họp'")
+    assert "From: =?UTF-8?" in header.replace("hdr.from: ", "From: ")
+    assert "<nguyenvanan@lab.test>" in header
+    assert "<dangthibinh@lab.test>" in header
+    # The message that was sent is kept.
+    assert host.check_output(f"doveadm search -u {AN} mailbox Sent subject 'Giấy mời họp'")
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("Bình", ["Đặng Thị Bình"]),
+        ("binh", ["Đặng Thị Bình"]),
+        ("Văn phòng UB", ["Đặng Thị Bình"]),
+        ("dangthibinh@", ["Đặng Thị Bình"]),
+        ("Noi vu", ["Văn thư Sở Nội vụ"]),
+        ("Chánh", ["Đặng Thị Bình"]),
+        ("hoang cuc", []),
+    ],
+    ids=["with diacritics", "without", "organisation", "address", "organisation's mailbox", "title", "suspended"],
+)
+def test_search_of_the_directory(page, tmp_path, typed, found):
+    webmail.login(page, URL, BINH, password(BINH))
+    page.goto(f"{URL}?_task=addressbook&_source=directory", wait_until="networkidle")
+    page.fill("input[name=_q]", typed)
+    with page.expect_response(re.compile("_action=search")):
+        page.keyboard.press("Enter")
+    if found:
+        page.locator("#contacts-table tbody tr").first.wait_for()
+        assert [name.strip() for name in page.locator("#contacts-table tbody tr td.name").all_inner_texts()] == found
+        page.locator("#contacts-table tbody tr").first.click()
+        card = page.frame_locator("#contact-frame").locator("body")
+        expect(card).to_contain_text(found[0])
+        page.screenshot(path=tmp_path / "contact.png")
+    else:
+        page.locator("#messagestack .notice, #messagestack .warning").first.wait_for()
+        assert page.locator("#contacts-table tbody tr").count() == 0
+
+
+def test_identities_are_the_directorys(host, page):
+    webmail.login(page, URL, AN, password(AN))
+    page.goto(f"{URL}?_task=mail&_action=compose")
+    page.wait_for_url("**_id=**")
+    assert page.locator("#_from option").all_inner_texts() == [
+        "Nguyễn Văn An <nguyenvanan@lab.test>",
+        "Văn thư Sở Nội vụ <vanthu.snv@lab.test>",
+    ]
+    # A request made by hand, as another person.
+    page.evaluate(
+        """() => { const o = new Option('x', 'Chánh Văn phòng <dangthibinh@lab.test>', true, true); document.querySelector('#_from').add(o) }"""
+    )
+    page.locator("#compose_to input").press_sequentially(f"{BINH},")
+    page.fill("#compose-subject", "Mạo danh")
+    page.fill("#composebody", "x")
+    page.click("#compose-content button.send, a.send")
+    refusal = page.locator("#messagestack .error")
+    refusal.first.wait_for()
+    assert "Bạn không được gửi thư từ địa chỉ này." in refusal.first.inner_text()
+    assert host.run(f"doveadm search -u {BINH} mailbox INBOX subject 'Mạo danh'").stdout == ""
+    page.evaluate("window.onbeforeunload = null; rcmail.compose_skip_unsavedcheck = true")
+
+
+def test_a_new_address_keeps_settings_and_signature(host, page):
+    webmail.login(page, URL, AN, password(AN))
+    user = sql(host, f"SELECT user_id FROM users WHERE username = '{AN}'")
+    sql(host, f"UPDATE identities SET signature = 'Trân trọng' WHERE user_id = {user} AND email = '{AN}'")
+    webmail.logout(page)
+    modify(
+        host,
+        "replace: mail\nmail: an.moi@lab.test\n-\nadd: mailLocalAddress\nmailLocalAddress: an.moi@lab.test\n-\nreplace: o\no: Sở Tài chính",
+    )
+    try:
+        webmail.login(page, URL, "an.moi@lab.test", password(AN))
+        assert sql(host, "SELECT user_id FROM users WHERE username = 'an.moi@lab.test'") == user
+        assert sql(host, f"SELECT email, organization, signature FROM identities WHERE user_id = {user} AND standard = 1 AND del = 0") == (
+            "an.moi@lab.test|Sở Tài chính|Trân trọng"
+        )
+        webmail.logout(page)
+        # Whoever still types the old address is the same user.
+        webmail.login(page, URL, AN, password(AN))
+        assert sql(host, f"SELECT username FROM users WHERE username IN ('{AN}', 'an.moi@lab.test')") == "an.moi@lab.test"
+        webmail.logout(page)
+    finally:
+        modify(
+            host, f"replace: mail\nmail: {AN}\n-\ndelete: mailLocalAddress\nmailLocalAddress: an.moi@lab.test\n-\nreplace: o\no: Sở Nội vụ"
+        )
+
+
+def test_junk_and_archive(host, page):
+    for subject in ("Quảng cáo", "Hồ sơ cũ"):
+        host.run_expect([0], f"printf 'Subject: {subject}\\nFrom: a@lab.test\\n\\nx\\n' | doveadm save -u {BINH} -m INBOX")
+    webmail.login(page, URL, BINH, password(BINH))
+    for subject, button, folder in (("Quảng cáo", "a.button.junk", "Junk"), ("Hồ sơ cũ", "a.button.archive", "Archive")):
+        page.locator("#messagelist tr.message", has_text=subject).first.click()
+        page.locator(f"{button}:not(.disabled)").first.click()
+        wait_until(
+            lambda f=folder, s=subject: host.run(f"doveadm search -u {BINH} mailbox '{f}*' subject '{s}'").stdout,
+            what=f"{subject} in {folder}",
+        )
+
+
+def test_out_of_office(host, page):
+    webmail.login(page, URL, BINH, password(BINH))
+    page.goto(f"{URL}?_task=settings&_action=plugin.managesieve-vacation")
+    assert "Trả lời khi vắng mặt" in page.inner_text("body")
+    page.fill("#vacation_reason", "Tôi đi công tác đến hết tuần.")
+    page.select_option("#vacation_status", "on")
+    page.click("button.submit, button.save, .formbuttons button")
+    page.locator("#messagestack .confirmation").first.wait_for()
+    script = host.check_output(f"doveadm sieve get -u {BINH} $(doveadm sieve list -u {BINH} | awk '/ACTIVE/ {{print $1}}')")
+    assert "vacation" in script
+    assert "Tôi đi công tác đến hết tuần." in script
+
+
+@pytest.mark.parametrize(
+    ("task", "forbidden"),
+    [
+        ("mail", ["Select", "Options", "Refresh", "Compose", "Junk", "Search"]),
+        ("mail&_action=compose", ["Options", "Attach", "Recipient", "Send", "Browse"]),
+        ("settings&_action=plugin.managesieve", ["Filters", "Actions", "Filter set"]),
+        ("settings&_action=identities", ["Identities", "Create"]),
+        ("addressbook", ["Addressbook", "Collected", "Trusted", "Create"]),
+    ],
+)
+def test_no_english_where_users_go(page, task, forbidden):
+    webmail.login(page, URL, BINH, password(BINH))
+    page.goto(f"{URL}?_task={task}")
+    text = page.inner_text("body")
+    assert re.findall(r"\[[a-z]+\]", text) == [], "a text that nobody translated"
+    assert [word for word in forbidden if re.search(rf"\b{word}\b", text)] == []
+
+
+def test_answers_to_strangers(address, ca):
+    status, headers, _text = webmail.fetch(address, "http://evil.test/x?y=1", ca)
+    assert (status, headers["Location"]) == (301, "https://mail.lab.test/x?y=1")
+    status, headers, text = webmail.fetch(address, URL, ca)
+    assert status == 200
+    assert "1.6." not in text, "the version is nobody's business"
+    assert headers["Strict-Transport-Security"] == "max-age=31536000"
+    policy = headers["Content-Security-Policy"]
+    for part in ("default-src 'none'", "img-src 'self' data: blob:;", "connect-src 'self'", "form-action 'self'", "base-uri 'none'"):
+        assert part in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Server"] == "nginx"
+    for word in ("secure", "HttpOnly", "SameSite=Lax"):
+        assert word in headers["Set-Cookie"]
+    part = webmail.fetch(address, f"{URL}?_task=mail&_action=get&_part=2", ca)[1]["Content-Security-Policy"]
+    assert "script-src 'none'" in part
+    assert "'unsafe-eval'" not in part
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "config/config.inc.php",
+        "plugins/congvu/congvu.php",
+        "plugins/congvu/texts/vi_VN.inc",
+        "plugins/managesieve/config.inc.php.dist",
+        "skins/elastic/templates/login.html",
+        "skins/elastic/meta.json",
+        "program/include/iniset.php",
+        "installer/",
+        "SQL/postgres.initial.sql",
+        "logs/errors.log",
+        "temp/",
+        "index.php/x",
+        ".htaccess",
+        "bin/update.sh",
+    ],
+)
+def test_nothing_else_is_served(address, ca, path):
+    assert webmail.fetch(address, URL + path, ca)[0] == 404
+
+
+def test_message_size_limit_of_uploads(address, ca):
+    assert webmail.fetch(address, URL, ca, body="x" * (21524027 + 1048577))[0] == 413
+    assert webmail.fetch(address, URL, ca, body="x" * 21524027)[0] == 200
+
+
+def test_tls(address, ca):
+    context = ssl.create_default_context(cafile=ca)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    import socket
+
+    def hello(name, **versions):
+        for key, value in versions.items():
+            setattr(context, key, value)
+        with context.wrap_socket(socket.create_connection((address, 443), 10), server_hostname=name) as connection:
+            return connection.version()
+
+    assert hello("mail.lab.test") == "TLSv1.3"
+    with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
+        hello("other.lab.test")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises(ssl.SSLError, match="(?i)protocol.version|unsupported"):
+        hello("mail.lab.test", minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1_1)
+
+
+def test_servers_down_are_said_in_vietnamese(host, address, ca, page):
+    host.run_expect([0], "systemctl stop dovecot")
+    try:
+        with pytest.raises(AssertionError, match="Không kết nối được với máy chủ thư"):
+            webmail.login(page, URL, AN, password(AN))
+    finally:
+        host.run_expect([0], "systemctl start dovecot")
+    host.run_expect([0], "systemctl stop postgresql@17-main")
+    try:
+        text = webmail.fetch(address, URL, ca)[2]
+    finally:
+        host.run_expect([0], "systemctl start postgresql@17-main")
+    assert "SQLSTATE" not in text
+    assert "roundcube" not in text.lower().replace("roundcubeversion", ""), "nothing about the inside"
+    wait_until(lambda: webmail.fetch(address, URL, ca)[0] == 200, what="the login page")
+
+
+def test_tables_are_upgraded(host):
+    """What a newer package brings is applied once, and --check tells of it before."""
+    program = pathlib.Path(os.environ["CONGVU_ROOT"], "roles/roundcube/files/schema.php").read_text()
+
+    def run(*arguments):
+        return host.check_output(f"runuser -u roundcube -- php -- {' '.join(arguments)} <<'PHP'\n{program}\nPHP")
+
+    assert run("--check") == ""
+    sql(host, "UPDATE system SET value = '2021100300' WHERE name = 'roundcube-version'")
+    assert run("--check") == "The tables would be upgraded to 2022081200."
+    assert "Updating database schema (2022081200)... [OK]" in run()
+    assert run("--check") == run() == ""
+    assert sql(host, "SELECT value FROM system WHERE name = 'roundcube-version'") == "2022081200"
+
+
+def test_database_is_nobody_elses(host):
+    refused = host.run("runuser -u www-data -- psql -U roundcube -d roundcube -c 'SELECT 1'")
+    assert "Peer authentication failed" in refused.stderr
+    assert 'role "www-data" does not exist' in host.run("runuser -u www-data -- psql -d roundcube -c 'SELECT 1'").stderr
+    assert host.run("ss -Htnl sport = :5432").stdout == ""
+    assert sql(host, "SHOW server_encoding") == "UTF8"
+
+
+def test_secrets(host):
+    config = host.file("/etc/roundcube/config.inc.php")
+    assert (config.user, config.group, config.mode) == ("root", "roundcube", 0o640)
+    log = host.check_output("journalctl --no-pager; cat /var/log/nginx/*.log")
+    for secret in ("0123456789abcdef0123456789abcdef", 'roundcube "mật khẩu"', password(AN), password(BINH)):
+        assert secret not in log
+    assert host.check_output("find /var/cache/roundcube /var/lib/roundcube/temp -type f -user www-data") == ""
+
+
+def test_sandbox_of_the_live_process(host, address):
+    pid = host.check_output("systemctl show -P MainPID php8.4-fpm")
+    status = dict(line.split(":", 1) for line in host.file(f"/proc/{pid}/status").content_string.splitlines())
+    assert status["Seccomp"].strip() == "2"
+    assert status["NoNewPrivs"].strip() == "1"
+    assert status["CapBnd"].strip() == "0000000000000000"
+    assert host.check_output(f"stat -c %U /proc/{pid}") == "roundcube"
+    for path in ("/etc/x", "/var/lib/roundcube/plugins/x", "/usr/share/roundcube/x", "/run/x", "/var/lib/x"):
+        assert "Read-only file system" in host.run(f"nsenter -t {pid} -m touch {path}").stderr, path
+    for path in ("/srv/mail", "/var/lib/ldap", "/var/lib/postgresql"):
+        assert host.check_output(f"nsenter -t {pid} -m stat -c %a {path}") == "0", path
+    for unit in ("php8.4-fpm", "nginx"):
+        score = float(host.check_output(f"systemd-analyze security --no-pager {unit}").splitlines()[-1].split(":")[1].split()[0])
+        assert score <= 3.0, unit
+    # Only the addresses it needs: tried from inside the service's control group.
+    inside = "echo $$ >/sys/fs/cgroup/system.slice/php8.4-fpm.service/cgroup.procs; "
+    connect = "exec python3 -c 'import socket; socket.create_connection((\"{0}\", {1}), 3)'"
+    controller = host.check_output("echo $SSH_CLIENT").split()[0]
+    assert host.run(inside + connect.format(address, 993)).rc == 0
+    assert host.run(connect.format(controller, 22)).stderr.splitlines()[-1:] != ["TimeoutError: timed out"]
+    assert "TimeoutError: timed out" in host.run(inside + connect.format(controller, 22)).stderr
+
+
+def test_only_the_web_server_reaches_php(host):
+    connect = "python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"/run/roundcube/php.sock\")'"
+    assert host.run(f"runuser -u www-data -- {connect}").rc == 0
+    assert "Permission denied" in host.run(f"runuser -u nobody -- {connect}").stderr
+
+
+def test_package_scripts_leave_the_configuration_alone(host):
+    before = host.file("/etc/roundcube/config.inc.php").sha256sum
+    host.run_expect([0], "DEBIAN_FRONTEND=noninteractive dpkg-reconfigure roundcube-core")
+    after = host.file("/etc/roundcube/config.inc.php")
+    assert after.sha256sum == before
+    assert (after.group, after.mode) == ("roundcube", 0o640)
