@@ -38,7 +38,10 @@ def fetch(
     body: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, http.client.HTTPMessage, str]:
-    """Ask a host at an address for a URL, without a browser: (status, headers, text). With a form or a body: POST. No redirect is followed."""
+    """Ask a host at an address for a URL, without a browser: (status, headers, text). With a form or a body it is a POST.
+
+    No redirect is followed.
+    """
     parts = urllib.parse.urlsplit(url)
     secure = parts.scheme == "https"
     connection = http.client.HTTPConnection(parts.hostname, timeout=30)

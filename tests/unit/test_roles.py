@@ -24,7 +24,6 @@ NO_HEADER = {
     "dovecot/templates/etc/dovecot/private/learn.password.j2": "a password and nothing else",
     "openldap/templates/etc/ldap/slapd.ldif.j2": "handed to the module slapd_config, never a file of the host",
     "postfix/templates/ldap.j2": "included by the templates of the maps, which have one",
-    "roundcube/templates/etc/systemd/system/sandbox.j2": "included by the templates of the drop-ins, which have one",
 }
 
 

@@ -15,7 +15,7 @@
  */
 class congvu extends rcube_plugin
 {
-    private const ATTRIBUTES = ['mail', 'mailLocalAddress', 'displayName', 'cn', 'o'];
+    private const ATTRIBUTES = ['uid', 'mail', 'displayName', 'cn', 'o'];
 
     private rcmail $rc;
 
@@ -56,23 +56,23 @@ class congvu extends rcube_plugin
     }
 
     /**
-     * Hook: the user of an address that somebody logs in with is the mailbox's one current address.
-     * Settings stored under another address of the same mailbox are taken along: after a rename nothing is lost.
+     * Hook: the user of an address that somebody logs in with is the mailbox's one current address. Settings that the same mailbox
+     * (its uid never changes) has under an earlier address are taken along: after a rename nothing is lost.
      */
     public function find_user(array $args): array
     {
         $mailbox = $this->mailboxes('(mailLocalAddress=%s)', $args['email'])[0] ?? null;
-        if ($mailbox && $mailbox['mail']) {
+        if ($mailbox) {
             $args['user'] = $mailbox['mail'][0];
             $host = rcube_utils::parse_host_uri($this->rc->config->get('imap_host'))[0];
             if (!rcube_user::query($args['user'], $host)) {
-                foreach ($mailbox['maillocaladdress'] as $address) {
-                    if ($user = rcube_user::query(mb_strtolower($address), $host)) {
-                        $table = $this->rc->db->table_name('users', true);
-                        $this->rc->db->query("UPDATE $table SET `username` = ? WHERE `user_id` = ?", $args['user'], $user->ID);
-                        break;
-                    }
-                }
+                $table = $this->rc->db->table_name('users', true);
+                $this->rc->db->query(
+                    "UPDATE $table SET `username` = ? WHERE `mail_host` = ? AND `preferences` LIKE ?",
+                    $args['user'],
+                    $host,
+                    '%' . substr(serialize(['congvu_uid' => $mailbox['uid'][0]]), 5, -1) . '%'
+                );
             }
         }
         return $args;
@@ -86,6 +86,7 @@ class congvu extends rcube_plugin
         if (!$own) {
             return $args; // The directory does not answer: the identities of the last login serve.
         }
+        $user->save_prefs(['congvu_uid' => $own[0]['uid'][0]]);
         $wanted = [];
         foreach (array_merge($own, $this->mailboxes('(congvuDelegate=%s)', $own[0]['dn'])) as $entry) {
             $wanted[$entry['mail'][0]] = [
@@ -130,7 +131,7 @@ class congvu extends rcube_plugin
     /**
      * Active mailbox entries that match, [] also when the directory cannot be asked.
      *
-     * @return array<array{dn: string, mail: string[], maillocaladdress: string[], ...}>
+     * @return array<array{dn: string, uid: string[], mail: string[], ...}>
      */
     private function mailboxes(string $filter, string $value): array
     {
