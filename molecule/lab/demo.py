@@ -99,6 +99,7 @@ class Demo:
             "deployment_online": False,
             "deployment_apt_sources": [{"uris": "file:/srv/mirror", "suites": "./", "trusted": True}],
             "deployment_management_networks": ["10.201.0.0/24"],
+            "deployment_application_networks": ["10.201.0.0/24"],
             "deployment_tls_mode": "internal_ca",
             "deployment_handover_directory": str(self.folder / "handover"),
             "deployment_register": str(ROOT / "registers" / self.province),

@@ -119,5 +119,5 @@ def test_mailbox_protocols_drop_them_too(system, port, start, more):
 def test_vrfy_and_etrn_tell_nothing(system, receiver):
     session = system.smtp("smtp")
     assert session.docmd("VRFY", receiver["address"])[0] in (502, 252)
-    assert session.docmd("EXPN", "all")[0] == 502
+    assert session.docmd("EXPN", "all")[0] in (500, 502)
     assert session.docmd("ETRN", system.domain)[0] in (502, 503, 459, 458)

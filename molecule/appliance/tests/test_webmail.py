@@ -63,7 +63,7 @@ def test_security_headers_and_redirect(system):
     assert status == 200
     assert "max-age=" in headers["Strict-Transport-Security"]
     assert headers["Content-Security-Policy"]
-    assert "Secure" in headers["Set-Cookie"]
+    assert "secure" in headers["Set-Cookie"].lower()
     assert "HttpOnly" in headers["Set-Cookie"]
     assert "Đăng nhập" in text
 
