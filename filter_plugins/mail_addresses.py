@@ -60,9 +60,7 @@ _value:
 """
 
 
-def mail_addresses(
-    roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Iterable[Mapping[str, Any]] = ()
-) -> list[dict[str, Any]]:
+def mail_addresses(roster: Mapping[str, Any], naming: Mapping[str, Any], issued: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Addresses for the rows of ``roster``; see DOCUMENTATION. `ValueError` lists every bad row."""
     # Ansible passes tagged, lazily templated containers: turned into plain ones here, once.
     plain = json.loads(json.dumps([roster, naming, list(issued or ())], default=str))

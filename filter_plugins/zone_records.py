@@ -91,9 +91,7 @@ class Zone:
         text = str(value or "").lower().removesuffix(".")
         labels = text.split(".")
         if len(text) > 253 or len(labels) < 2 or not all(LABEL.fullmatch(label) for label in labels):
-            self.wrong.append(
-                f"{what}: {value!r} is not a full host name (letters, digits, hyphens, dots; an IDN in its xn-- form)"
-            )
+            self.wrong.append(f"{what}: {value!r} is not a full host name (letters, digits, hyphens, dots; an IDN in its xn-- form)")
         return text + "."
 
     def below(self, *labels: str) -> str:
@@ -203,9 +201,7 @@ def zone_records(data: Mapping[str, Any]) -> dict[str, list[str]]:
         "services": list(services(zone, data)),
         # A label that is a host of its own keeps its addresses: a CNAME may not stand beside other data (RFC 1034 3.6.2).
         "autoconfig": [
-            (zone.below(label), "CNAME", zone.name(data.get("web_host"), "web_host"))
-            for label in aliases
-            if zone.below(label) not in here
+            (zone.below(label), "CNAME", zone.name(data.get("web_host"), "web_host")) for label in aliases if zone.below(label) not in here
         ],
         "mta_sts": [(zone.below("_mta-sts"), "TXT", txt(f"v=STSv1; id={mta_sts_id};"))] if mta_sts_id else [],
         "tls_reports": [],

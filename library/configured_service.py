@@ -18,7 +18,8 @@ options:
     type: str
     required: true
   restart_on:
-    description: Files, directories (all files below) or globs whose change needs a restart. The unit's own files and drop-ins always do.
+    description: >-
+      Files, directories (all files below) or globs whose change needs a restart. The unit's own files and drop-ins always do.
     type: list
     elements: path
     default: []
@@ -197,15 +198,11 @@ def main():
         if not module.check_mode:
             rc, out, err = module.run_command(["systemctl", verb, unit])
             if rc:
-                _rc, log, _err = module.run_command(
-                    ["journalctl", "--unit", unit, "--lines", "15", "--no-pager", "--output", "cat"]
-                )
+                _rc, log, _err = module.run_command(["journalctl", "--unit", unit, "--lines", "15", "--no-pager", "--output", "cat"])
                 module.fail_json(msg=f"systemctl {verb} {unit} failed: {(err + out).strip()}", log=log.splitlines())
             after = show(module, unit)
             if after.get("ConditionResult") == "no":
-                module.fail_json(
-                    msg=f"systemd skipped {unit}: a condition of the unit is not met (systemctl status {unit} names it)"
-                )
+                module.fail_json(msg=f"systemd skipped {unit}: a condition of the unit is not met (systemctl status {unit} names it)")
             wait_ready(module, unit, p["ready"], p["timeout"])
             os.makedirs(STAMPS, mode=0o755, exist_ok=True)
             with open(stamp + ".new", "w", encoding="ascii") as file:
@@ -223,9 +220,7 @@ def wait_ready(module, unit, commands, timeout):
             if rc == 0:
                 break
             if time.monotonic() > deadline:
-                _rc, log, _err = module.run_command(
-                    ["journalctl", "--unit", unit, "--lines", "15", "--no-pager", "--output", "cat"]
-                )
+                _rc, log, _err = module.run_command(["journalctl", "--unit", unit, "--lines", "15", "--no-pager", "--output", "cat"])
                 module.fail_json(
                     msg=f"{unit} was loaded but does not answer within {timeout} s: {' '.join(command)} says: {(err + out).strip()}",
                     log=log.splitlines(),

@@ -73,7 +73,7 @@ def stage_lint() -> tuple[int, int]:
     """Ansible, Python and shell: each tool counts as one."""
     shell = [str(p) for p in [*ROOT.glob("bin/*"), *ROOT.glob(".ci/*"), *ROOT.glob("molecule/lab/*.sh")] if is_shell(p)]
     tools = {
-        "ansible-lint": ["ansible-lint", "--offline", "--quiet", "--project-dir", str(ROOT)],
+        "ansible-lint": ["ansible-lint", "--offline", "--quiet"],
         "ruff": ["ruff", "check", "."],
         "ruff-format": ["ruff", "format", "--check", "."],
         "shellcheck": ["shellcheck", *shell],

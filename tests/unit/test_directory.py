@@ -363,13 +363,14 @@ def test_the_guard_lets_few_go_and_stops_at_many(settled):
 
 def test_all_problems_at_once_with_file_and_line(settled):
     settled.row("SYT")["phone"] = "gọi sau №5"
-    settled.row("N1")["fax"] = "–"
+    settled.row("N1").update(fax="–", authorised="có lẽ")
     settled.issued = [{"code": "N2", "local_part": "nghiath_syt", "current": "false"}]
     with pytest.raises(RosterError) as error:
         settled.plan()
     text = str(error.value)
     assert "organisations.csv, dòng 2, cột phone, giá trị “gọi sau №5”: không phải số điện thoại" in text
     assert "people.csv, dòng 2, cột fax" in text
+    assert "people.csv, dòng 2, cột authorised, giá trị “có lẽ”: không phải là true hoặc false. Cách sửa: ghi x" in text
     assert "issued.csv, dòng 2, cột local_part, giá trị “nghiath_syt”: thư mục đã ghi địa chỉ này cho mã “N1”" in text
 
 

@@ -179,9 +179,7 @@ def test_name_of_an_organisation(province, number, kind, name, three, quang_tri,
     assert addresses["O"] == _expected(province, kind, code, addresses.get(row["parent"], ""))
 
 
-@pytest.mark.parametrize(
-    ("province", "expected"), [("NB", "stttt"), ("BG", "stttt"), ("TG", "sttt"), ("QT", "stttt"), ("ST", "sottt")]
-)
+@pytest.mark.parametrize(("province", "expected"), [("NB", "stttt"), ("BG", "stttt"), ("TG", "sttt"), ("QT", "stttt"), ("ST", "sottt")])
 def test_capitals_are_not_acronyms(province, expected):
     row = organisation("S", "province_agency", "SỞ THÔNG TIN VÀ TRUYỀN THÔNG")
     assert local_parts(province, [row])["S"] == expected

@@ -102,9 +102,7 @@ def test_communes_without_a_district_can_be_expressed(pattern, names, expected):
 def test_an_exception_needs_no_more_than_its_contract_says():
     tree = {
         **naming("QT"),
-        "exceptions": [
-            {"kind": "province_agency", "name": "Sở Khoa học & Công nghệ", "local_part": "sokhcn", "aliases": ["khcn"]}
-        ],
+        "exceptions": [{"kind": "province_agency", "name": "Sở Khoa học & Công nghệ", "local_part": "sokhcn", "aliases": ["khcn"]}],
     }
     (entry,) = allocate({"organisations": [organisation("S", "province_agency", "SỞ KHOA HỌC VÀ CÔNG NGHỆ")]}, tree)
     assert (entry["local_part"], entry["aliases"]) == ("sokhcn", ["khcn"])

@@ -18,10 +18,7 @@ GIVENS = ["Anh", "Hùng", "Dũng", "Hương", "Lan", "Mai", "Hoa", "Tuấn", "Na
 @pytest.fixture(scope="module")
 def roster():
     chance = random.Random(20261122)
-    agencies = [
-        {"code": f"S{n}", "kind": "province_agency", "name": "Sở Y tế", "local_part": f"so{n}", "basis": "QĐ 1"}
-        for n in range(80)
-    ]
+    agencies = [{"code": f"S{n}", "kind": "province_agency", "name": "Sở Y tế", "local_part": f"so{n}", "basis": "QĐ 1"} for n in range(80)]
     divisions = [
         {"code": f"D{n}", "kind": "division", "name": f"Phòng Nghiệp vụ số {n}", "parent": chance.choice(agencies)["code"]}
         for n in range(1400)

@@ -56,9 +56,7 @@ def test_all_problems_at_once_each_with_line_value_and_remedy(tmp_path):
         ("quota.person.value", "value: 1GiB"),
         ("password.user.min_length.value", "value: 7"),
     ]
-    assert str(found[0]).startswith(
-        f"{broken}:{found[0].line}: quota.person.value = 1GiB: trái Quy chế, phải tối thiểu 2GiB. Cách sửa:"
-    )
+    assert str(found[0]).startswith(f"{broken}:{found[0].line}: quota.person.value = 1GiB: trái Quy chế, phải tối thiểu 2GiB. Cách sửa:")
 
 
 def test_duplicate_key_is_an_error_that_names_both_lines(tmp_path):

@@ -67,9 +67,7 @@ def test_the_text_is_the_one_that_was_checked(province):
         pytest.skip(NO_TEXTS)
     name = policy(province)["regulation"]["text"]
     digest = hashlib.sha256((Path(TEXTS) / name).read_bytes()).hexdigest()
-    row = next(
-        line for line in (ROOT / "docs/regulations/README.md").read_text(encoding="utf-8").splitlines() if f"`{name}`" in line
-    )
+    row = next(line for line in (ROOT / "docs/regulations/README.md").read_text(encoding="utf-8").splitlines() if f"`{name}`" in line)
     assert f"`{digest}`" in row
 
 

@@ -18,7 +18,8 @@ def test_time_and_locale(host):
 
 def test_journal_survives_and_lasts(host):
     assert host.file("/var/log/journal").is_directory
-    shown = host.check_output("systemd-analyze cat-config systemd/journald.conf | grep -E '^(Storage|MaxRetentionSec|RateLimitIntervalSec)='")
+    wanted = "'^(Storage|MaxRetentionSec|RateLimitIntervalSec)='"
+    shown = host.check_output(f"systemd-analyze cat-config systemd/journald.conf | grep -E {wanted}")
     assert shown.splitlines()[-3:] == ["Storage=persistent", "MaxRetentionSec=190day", "RateLimitIntervalSec=0"]
 
 
