@@ -32,4 +32,4 @@ def local_date(moment: datetime.datetime | str) -> datetime.date:
 
 def shown(day: datetime.date) -> str:
     """A date as Vietnam writes it: 22/11/2026."""
-    return f"{day:%d/%m/%Y}"
+    return f"{day.day:02}/{day.month:02}/{day.year}"
