@@ -52,12 +52,9 @@ class ActionModule(ActionBase):
         self._refuse(plan, given, summary)
         if not check:
             self._give_passwords(plan, box, given, today)
-        remote = self._connection._shell.join_path(self._make_tmp_path(), "plan.json")
-        try:
-            self._transfer_data(remote, json.dumps(plan.stages))
-            result = self._module("directory_reconcile", {"path": remote}, task_vars)
-        finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
+        remote = self._connection._shell.join_path(self._connection._shell.tmpdir, "plan.json")
+        self._transfer_data(remote, json.dumps(plan.stages))
+        result = self._module("directory_reconcile", {"path": remote}, task_vars)
         if not check:
             box.done()
         table = "\n".join(" | ".join(cell for cell in row.cells() if cell) for row in plan.rows)

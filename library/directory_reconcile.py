@@ -111,7 +111,7 @@ def main():
         )
     result = {"changed": bool(done), "done": done, "unchanged": unchanged}
     if refused:
-        said = "\n".join(refused[:100])
+        said = "\n".join([*refused[:20], *([f"... and {len(refused) - 20} more"] if len(refused) > 20 else [])])
         module.fail_json(
             msg=f"the directory refused {len(refused)} of {total} operations, {done} are done; correct the cause and run again:\n{said}",
             **result,

@@ -190,11 +190,12 @@ class Rules:
     def domains(self, today: datetime.date) -> list[str]:
         """The mail domain and its aliases in force today."""
         day = today.isoformat()
-        return [self.domain] + [
+        in_force = [
             str(alias["name"])
             for alias in self.domain_aliases
             if str(alias.get("from") or "") <= day and (not alias.get("until") or day <= str(alias["until"]))
         ]
+        return list(dict.fromkeys([self.domain, *in_force]))
 
 
 @dataclass(slots=True)
@@ -518,7 +519,7 @@ class _Planner:
             "ou": division,
             "title": [row["title"]] if row["title"] else [],
             "employeeType": [row["category"]] if row["category"] else [],
-            "congvuPublished": ["TRUE" if cells.truth(row["authorised"], default=False) else "FALSE"],
+            "congvuPublished": [self._authorised(row)],
             "congvuOrganisation": [row["organisation"]] if row["organisation"] else [],
             "congvuLogin": ["TRUE"],
             "congvuLeaveUntil": [to_ldap_time(row["leave_until"])] if row["status"] == "leave" and row["leave_until"] else [],
@@ -535,7 +536,7 @@ class _Planner:
             "businessCategory": [row["kind"]],
             "congvuOrganisation": [row["parent"]] if row["parent"] else [],
             "congvuLogin": ["FALSE" if self.rules.organisation_access == "delegates" else "TRUE"],
-            "congvuDelegate": [self.dns[code] for code in delegates if code in self.dns] if may else [],
+            "congvuDelegate": list(dict.fromkeys(self.dns[code] for code in delegates if code in self.dns)) if may else [],
         }
 
     def _place(self, organisation: Mapping[str, str] | None) -> tuple[list[str], list[str]]:
@@ -549,22 +550,22 @@ class _Planner:
     def _phone(self, table: str, row: Mapping[str, str], column: str) -> list[str]:
         value = row[column]
         if value and not _PHONE.match(value):
-            source = getattr(self.register, table)
-            number = source.rows.index(row)
-            self.problems.append(
-                Problem(
-                    table,
-                    number,
-                    row["code"],
-                    column,
-                    value,
-                    "không phải số điện thoại",
-                    "chỉ ghi chữ số, dấu cách và + ( ) . , / -",
-                    f"{source.path.name}, dòng {source.lines[number]}",
-                )
-            )
+            self._wrong(table, row, column, "không phải số điện thoại", "chỉ ghi chữ số, dấu cách và + ( ) . , / -")
             return []
         return [value] if value else []
+
+    def _authorised(self, row: Mapping[str, str]) -> str:
+        try:
+            return "TRUE" if cells.truth(row["authorised"], default=False) else "FALSE"
+        except ValueError as error:
+            self._wrong("people", row, "authorised", str(error), "ghi x, hoặc để trống")
+            return "FALSE"
+
+    def _wrong(self, table: str, row: Mapping[str, str], column: str, message: str, remedy: str) -> None:
+        source = getattr(self.register, table)
+        number = source.rows.index(row)
+        place = f"{source.path.name}, dòng {source.lines[number]}"
+        self.problems.append(Problem(table, number, row["code"], column, row[column], message, remedy, place))
 
     # --- who leaves
 
@@ -634,4 +635,5 @@ def personal_data(row: Mapping[str, str]) -> set[str]:
         words |= {day.strftime(form) for form in ("%d%m%Y", "%d%m%y", "%Y%m%d", "%d/%m/%Y", "%d.%m.%Y")}
     elif born:
         words.add(born)
-    return {word for word in words if len(word) > 2}
+    # Compared without regard to case, as the directory does.
+    return set({word.lower(): word for word in sorted(words) if len(word) > 2}.values())

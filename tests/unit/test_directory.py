@@ -140,6 +140,8 @@ def test_everything_is_created_and_a_second_run_is_empty(province):
 def test_delegates_are_the_named_persons_else_the_head(settled):
     dn = {entry["congvuCode"][0]: dn for dn, entry in settled.entries.items() if "uid" in entry}
     assert settled.box("SYT-VP")["congvuDelegate"] == [dn["N1"], dn["N2"]]
+    settled.row("SYT-VP")["delegates"] = "N1; N2, N1"
+    assert settled.run().rows == []
     assert settled.box("SYT")["congvuDelegate"] == [dn["N1"]]
 
 
@@ -381,6 +383,10 @@ def test_personal_data_in_the_forms_people_write(settled):
     assert settled.box("N1")["congvuForbiddenInPassword"] == sorted(
         ["tranhuunghia", "TrầnHữuNghĩa", "19041970", "190470", "19700419", "19/04/1970", "19.04.1970"]
     )
+    # A name without a mark is one word, not two that differ in case: the directory would refuse the entry.
+    assert directory.personal_data({"full_name": "Mai Kim Lan", "surname": "", "middle": "", "given": "", "birth_date": ""}) == {
+        "maikimlan"
+    }
     settled.row("N1")["birth_date"] = "1970"
     plan = settled.plan()
     assert plan.rows[0].content == "dữ liệu cá nhân không được có trong mật khẩu"
