@@ -38,7 +38,8 @@ userPassword: mat-khau-{number}
         (box / "dovecot-uidlist").write_text("3 V1 N21\n", encoding="ascii")
         for message in range(20):
             body = os.urandom(random.randrange(200, 20000)).hex()
-            path = box / ("cur" if message % 2 else "new") / f"17{message:08d}.M{message}P1.lab,S={len(body)}{flags}"
+            flags = ":2,S" if message % 2 else ""
+            path = box / ("cur" if flags else "new") / f"17{message:08d}.M{message}P1.lab,S={len(body)}{flags}"
             path.write_text(f"Subject: thư {message}\nMessage-ID: <{uid}-{folder}-{message}@lab>\n\n{body}\n", encoding="utf-8")
     (MAIL / uid / "Maildir" / "dovecot.index.log").write_text("rebuilt", encoding="ascii")
 MAIL.chmod(0o700)
