@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import contextlib
-import datetime
 import html
 import http.client
 import os
-import pathlib
 import re
 import secrets
 import socket
@@ -24,20 +21,14 @@ import subprocess
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 from demo import LAB, ROOT, Demo, Failed, say
 from mail import MailSystem, compose, wait_until
+from results import Table, record, stopwatch
 
-RESULTS = ROOT / "docs" / "benchmarks.md"
-HEAD = """# Benchmarks
-
-Made by `bench/run`, newest last. One machine carries the mail server, the foreign server and whoever makes the load, so absolute
-figures are a lower bound and ratios are what to compare. Percentiles are of the time from when a request was due, so waiting in a
-queue counts.
-"""
 # Unknown to the filter: what an earlier run was told to send again later would be refused for minutes.
 SENDER = f"bench-{secrets.token_hex(4)}@outside.example"
 SESSIONS = 10  # connections that send mail
@@ -62,29 +53,6 @@ class Bench(Demo):
         with stopwatch() as elapsed:
             recap = self.playbook("site.yml", "--extra-vars", free)
         return elapsed(), recap
-
-
-class Table(list[tuple[str, str, str]]):
-    """Rows of what was measured, the figure and what it is to be compared with; printed as they come."""
-
-    def row(self, what: str, figure: str, compared: str = "") -> None:
-        """Add a row."""
-        self.append((what, figure, compared))
-        say(f"{what}: {figure}{f' ({compared})' if compared else ''}")
-
-    def text(self) -> str:
-        """The table in Markdown."""
-        rows = [("measured", "figure", "compared"), ("---", "---", "---"), *self]
-        return "".join(f"| {a} | {b} | {c} |\n" for a, b, c in rows)
-
-
-@contextlib.contextmanager
-def stopwatch() -> Iterator[Callable[[], float]]:
-    """Seconds since the block began, until it ended."""
-    began = time.monotonic()
-    ended = None
-    yield lambda: (ended or time.monotonic()) - began
-    ended = time.monotonic()
 
 
 def percentiles(times: list[float]) -> str:
@@ -284,19 +252,6 @@ def measure_clicks(system: MailSystem, table: Table) -> None:
 # --- All of it ---------------------------------------------------------------------------------------------------------------------------
 
 
-def record(table: Table, province: str, load: float) -> None:
-    """Append the table to docs/benchmarks.md."""
-    memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(encoding="ascii"))
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    title = (
-        f"\n## {datetime.date.today():%Y-%m-%d}, {revision}: {province}, {os.cpu_count()} processors, "
-        f"{int(memory[1]) / 2**20:.0f} GiB, load {load:.1f} when it began\n\n"
-    )
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
-    RESULTS.write_text(text + title + table.text(), encoding="utf-8")
-    print(f"\n{table.text()}\nappended to {RESULTS.relative_to(ROOT)}")
-
-
 def main() -> int:
     """Measure; the exit status."""
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
@@ -307,7 +262,7 @@ def main() -> int:
     load = os.getloadavg()[0]
     if load > os.cpu_count():
         say(f"This machine is busy (load {load:.1f}): the figures will be too low.")
-    table = Table()
+    table = Table("measured", "figure", "compared")
     try:
         bench = Bench(options.province)
         if options.reuse:
