@@ -18,6 +18,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -132,6 +133,12 @@ def login(page: Page, url: str, address: str, password: str) -> None:
     refusal = page.locator("#messagestack .alert")
     assert page.locator("#rcmloginuser").count() == 0, f"the webmail refused {address}: {refusal.all_inner_texts()}"
     expect(page.locator("#mailboxlist")).to_be_visible()
+    settle(page)
+
+
+def settle(page: Page) -> None:
+    """Wait until the page's own program runs and has what it asked for; clicks before that go nowhere."""
+    page.wait_for_load_state("networkidle")
 
 
 def compose(page: Page, to: str, subject: str, body: str, attachment: str | pathlib.Path | None = None) -> str:
@@ -141,6 +148,7 @@ def compose(page: Page, to: str, subject: str, body: str, attachment: str | path
     """
     page.click("#taskmenu a.compose")
     page.wait_for_url("**_action=compose**")
+    settle(page)
     recipient = pick_recipient(page, to)
     page.fill("#compose-subject", subject)
     page.fill("#composebody", body)
@@ -150,10 +158,12 @@ def compose(page: Page, to: str, subject: str, body: str, attachment: str | path
     page.click("#compose-content button.send, a.send")
     # Sent: the webmail goes back to the list. Refused: it stays and says why.
     refusal = page.locator("#messagestack .error, #messagestack .warning")
+    deadline = time.monotonic() + 120
     while "_action=compose" in page.url:
         assert refusal.count() == 0, f"the webmail did not send: {refusal.all_inner_texts()}"
+        assert time.monotonic() < deadline, "the webmail neither sent nor refused within 120 s"
         page.wait_for_timeout(100)
-    page.wait_for_load_state()
+    settle(page)
     return recipient
 
 
@@ -171,6 +181,7 @@ def pick_recipient(page: Page, to: str) -> str:
 def read(page: Page, subject: str, folder: str = "INBOX") -> str:
     """Open the newest message with the subject in a folder; the text of its body. Waits for it to arrive, asking the server again."""
     page.goto(f"{page.url.split('?')[0]}?_task=mail&_mbox={folder}")
+    settle(page)
     row = page.locator("#messagelist tr.message", has_text=subject).first
     for _ in range(10):
         with contextlib.suppress(Exception):
