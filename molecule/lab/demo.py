@@ -181,10 +181,15 @@ class Demo:
         known = {a["address"]: a for a in json.loads(path.read_text(encoding="utf-8"))["accounts"]} if path.exists() else {}
         initial = self.initial_passwords()
         mailboxes = [m for m in self.mailboxes() if m["congvuState"] == "active" and m["congvuLogin"] == "TRUE"]
-        persons = [m for m in mailboxes if m["congvuKind"] == "person" and m["congvuClass"] == "user"]
-        organisations = [m for m in mailboxes if m["congvuKind"] == "organisation"]
-        admins = [m for m in mailboxes if m["congvuKind"] == "person" and m["congvuClass"] == "admin"]
-        wanted = [(m, "person", i == 3) for i, m in enumerate(persons[:4])]
+        # A password that its owner changed meanwhile is not ours to know: such a mailbox is not offered.
+        open_to_us = [m for m in mailboxes if (m["pwdReset"] == "TRUE") == known.get(m["mail"], {"must_change": True})["must_change"]]
+        persons = [m for m in open_to_us if m["congvuKind"] == "person" and m["congvuClass"] == "user"]
+        changed = [m for m in persons if m["pwdReset"] == "FALSE"]
+        fresh = [m for m in persons if m["pwdReset"] == "TRUE"]
+        organisations = sorted((m for m in open_to_us if m["congvuKind"] == "organisation"), key=lambda m: m["pwdReset"])
+        admins = sorted((m for m in open_to_us if m["congvuKind"] == "person" and m["congvuClass"] == "admin"), key=lambda m: m["pwdReset"])
+        own = (changed + fresh)[:3]
+        wanted = [(m, "person", False) for m in own] + [(m, "person", True) for m in fresh if m not in own][:1]
         wanted += [(m, "organisation", False) for m in organisations[:1]] + [(m, "admin", False) for m in admins[:1]]
         accounts = []
         for mailbox, role, must_change in wanted:
@@ -253,13 +258,13 @@ class Demo:
     def mailboxes(self) -> list[dict[str, str]]:
         """Every mailbox of the directory, in the order of its register codes."""
         suffix = "dc=" + ",dc=".join(self.domain.split("."))
-        attributes = ["mail", "congvuCode", "congvuKind", "congvuClass", "congvuState", "congvuLogin", "congvuOrganisation"]
+        attributes = ["mail", "congvuCode", "congvuKind", "congvuClass", "congvuState", "congvuLogin", "congvuOrganisation", "pwdReset"]
         search = ["ldapsearch", "-QLLL", "-o", "ldif-wrap=no", "-Y", "EXTERNAL", "-H", "ldapi:///", "-b", f"ou=mailboxes,{suffix}"]
         found = []
         for entry in self.run(*search, "(objectClass=congvuMailbox)", *attributes).split("\n\n"):
             values = dict(line.split(": ", 1) for line in entry.splitlines() if ": " in line)
             if "mail" in values:
-                found.append({"congvuClass": "user", "congvuLogin": "TRUE", **values})
+                found.append({"congvuClass": "user", "congvuLogin": "TRUE", "pwdReset": "FALSE", **values})
         return sorted(found, key=lambda m: m["congvuCode"])
 
     def change_password(self, dn: str, old: str, new: str) -> None:
