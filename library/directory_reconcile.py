@@ -38,6 +38,7 @@ unchanged:
   returned: always
 """
 
+import collections
 import json
 
 from ansible.module_utils.basic import AnsibleModule
@@ -47,6 +48,8 @@ try:
 except ImportError:
     ldap = None
 
+# Additions under way at a time: enough that the directory has always one more; more of them do not make it faster.
+WINDOW = 16
 OPERATIONAL = ["*", "pwdPolicySubentry", "pwdReset"]
 
 
@@ -63,18 +66,9 @@ def entry_of(connection, dn):
         return None
 
 
-def carry_out(connection, operation, check):
-    """Do one operation; whether it changed something."""
-    dn, present = operation["dn"], None
-    if operation["verb"] == "add":
-        present = entry_of(connection, dn)
-        if present is None:
-            if not check:
-                connection.add_s(dn, list(encoded(operation["attributes"]).items()))
-            return True
-        # Done by a run that was killed. What the entry got since then stays.
-        return False
-    present = entry_of(connection, dn)
+def modify(connection, operation, check):
+    """Set what differs from an entry; whether something did."""
+    dn, present = operation["dn"], entry_of(connection, operation["dn"])
     if present is None:
         raise ldap.NO_SUCH_OBJECT({"desc": "No such object"})
     wanted = encoded(operation["replace"])
@@ -82,6 +76,53 @@ def carry_out(connection, operation, check):
     if differing and not check:
         connection.modify_s(dn, [(ldap.MOD_REPLACE, name, values or None) for name, values in differing.items()])
     return bool(differing)
+
+
+def outcome(connection, act, *arguments):
+    """(whether something changed, why the directory refused it or "")."""
+    try:
+        return act(connection, *arguments), ""
+    except ldap.SERVER_DOWN:
+        raise
+    except ldap.LDAPError as error:
+        details = error.args[0] if error.args and isinstance(error.args[0], dict) else {"desc": str(error)}
+        return False, f"{details.get('desc', '')} {details.get('info', '')}".strip() or "no reason given"
+
+
+def absent(connection, operation):
+    """Whether there is no such entry yet."""
+    return entry_of(connection, operation["dn"]) is None
+
+
+def added(connection, message):
+    """Whether the addition that this message asked for made the entry."""
+    try:
+        connection.result(message)
+    except ldap.ALREADY_EXISTS:
+        # Done by a run that was killed. What the entry got since then stays.
+        return False
+    return True
+
+
+def carry_out(connection, stage, check):
+    """Do the operations of a stage; (operation, whether it changed something, refusal or "") of each.
+
+    Modifications keep their order, since one may need what another gives up. Additions do not depend on one another (a plan gives
+    no code and no address twice): some of them are under way at a time, so that the directory never waits for the next one.
+    """
+    under_way = collections.deque()
+    for operation in stage:
+        if operation["verb"] == "modify":
+            yield (operation, *outcome(connection, modify, operation, check))
+        elif check:
+            yield (operation, *outcome(connection, absent, operation))
+        else:
+            if len(under_way) == WINDOW:
+                earlier, message = under_way.popleft()
+                yield (earlier, *outcome(connection, added, message))
+            under_way.append((operation, connection.add(operation["dn"], list(encoded(operation["attributes"]).items()))))
+    for operation, message in under_way:
+        yield (operation, *outcome(connection, added, message))
 
 
 def main():
@@ -93,16 +134,11 @@ def main():
         connection = ldap.initialize("ldapi:///")
         connection.sasl_external_bind_s()
         for stage in stages:
-            for operation in [] if refused else stage:
-                try:
-                    changed = carry_out(connection, operation, module.check_mode)
+            for operation, changed, refusal in [] if refused else carry_out(connection, stage, module.check_mode):
+                if refusal:
+                    refused.append(f"{operation['verb']} {operation['dn']}: {refusal}")
+                else:
                     done, unchanged = done + changed, unchanged + (not changed)
-                except ldap.SERVER_DOWN:
-                    raise
-                except ldap.LDAPError as error:
-                    details = error.args[0] if error.args and isinstance(error.args[0], dict) else {"desc": str(error)}
-                    said = f"{details.get('desc', '')} {details.get('info', '')}".strip()
-                    refused.append(f"{operation['verb']} {operation['dn']}: {said}")
     except ldap.SERVER_DOWN:
         module.fail_json(
             msg=f"the directory server stopped answering after {done} of {total} operations; start it and run again: "
