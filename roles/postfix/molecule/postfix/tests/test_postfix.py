@@ -258,11 +258,10 @@ RELAY_FORMS = [
 
 @pytest.mark.parametrize("form", RELAY_FORMS)
 def test_no_relay(address, form):
-    for sender in (OUTSIDE, "", "user@[192.0.2.25]", "spam@mail.lab.test"):
-        with smtp(address) as s:
+    with smtp(address) as s:
+        for sender in (OUTSIDE, "", "user@[192.0.2.25]", "spam@mail.lab.test"):
             code, text = envelope(s, sender, form.format(ip=address))
-        # 450 is given to senders of a domain without DNS; it comes after the recipient was looked at only when that was fine.
-        assert 500 <= code < 600 and re.match(r"5\.\d\.\d", text), f"MAIL FROM:<{sender}> RCPT TO:<{form}>: {code} {text}"
+            assert 500 <= code < 600 and re.match(r"5\.\d\.\d", text), f"MAIL FROM:<{sender}> RCPT TO:<{form}>: {code} {text}"
 
 
 def test_no_relay_from_the_host_itself(host):
@@ -349,7 +348,7 @@ def talk(sock, data=None):
 
 
 @pytest.mark.parametrize("end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n", b"\n.\r", b"\r\n\0.\r\n"])
-@pytest.mark.parametrize("port", [25, 587, 465])
+@pytest.mark.parametrize("port", [25, 587])
 def test_smuggling(host, address, trust, port, end):
     """Only CR LF . CR LF ends a message: what follows another end is text of the same message, never a second one."""
     mark = token()
@@ -577,18 +576,26 @@ def changed(output):
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"postfix_parameters": {"message_size_limitt": 5}}, "unused parameter: message_size_limitt=5"),
-        ({"postfix_parameters": {"mynetworks": "0.0.0.0/0"}}, "overriding earlier entry: mynetworks"),
-        ({"postfix_parameters": {"smtpd_timeout": "soon"}}, "smtpd_timeout"),
-        ({"postfix_tls_key": "/etc/ssl/none.key"}, "/etc/ssl/none.key"),
-        ({"postfix_role_aliases": {"abuse": ["an@lab.test"]}}, "postfix_role_aliases"),
-        ({"postfix_ldap_uris": ["ldap://a", "ldaps://b"], "postfix_sasl_endpoint": "unix:/run/auth"}, "all with ldaps://"),
+        (
+            {"postfix_parameters": {"message_size_limitt": 5, "mynetworks": "0.0.0.0/0"}},
+            ["unused parameter: message_size_limitt=5", "overriding earlier entry: mynetworks"],
+        ),
+        ({"postfix_parameters": {"smtpd_timeout": "soon"}}, ["smtpd_timeout"]),
+        ({"postfix_tls_key": "/etc/ssl/none.key"}, ["/etc/ssl/none.key"]),
+        (
+            {
+                "postfix_role_aliases": {"abuse": ["an@lab.test"]},
+                "postfix_ldap_uris": ["ldap://a", "ldaps://b"],
+                "postfix_sasl_endpoint": "x",
+            },
+            ["postfix_role_aliases has only abuse", "all with ldaps://", "must be unix:private/NAME or inet:HOST:PORT"],
+        ),
     ],
 )
 def test_a_bad_value_changes_nothing(host, address, variables, words):
     before = host.check_output("sha256sum /etc/postfix/main.cf /etc/postfix/master.cf; systemctl show -P MainPID postfix")
     status, output = converge("--extra-vars", json.dumps(variables))
-    assert status != 0 and words in output, output
+    assert status != 0 and all(word in output for word in words), output
     assert host.check_output("sha256sum /etc/postfix/main.cf /etc/postfix/master.cf; systemctl show -P MainPID postfix") == before
     assert accepted(address)
 
