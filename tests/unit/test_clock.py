@@ -293,6 +293,13 @@ def test_elsewhere_leave_stops_the_endings_only(province):
         assert ends[0][0] == (CALENDAR.deadline(back, 15) + DAY if province == "ninh-binh" else add_months(back, 1) + DAY)
 
 
+@pytest.mark.parametrize("province", ["ninh-binh", "soc-trang", "tien-giang"])
+def test_elsewhere_a_reason_without_an_end_stops_the_endings(province):
+    box = mailbox(exemption="chữa bệnh dài ngày")
+    _, done = live(box, rules(province, automatic=True), every_day(box.issued, 800))
+    assert done == [step for step in timeline(province, box.issued) if step[1] in ("notice", "lock")]
+
+
 def test_an_exemption_may_be_given_by_the_province():
     rule = replace(rules("tien-giang", automatic=True), exempt_with_reason=True)
     assert live(mailbox(exemption="nghỉ thai sản"), rule, every_day(dt.date(2025, 1, 10), 800))[1] == []
