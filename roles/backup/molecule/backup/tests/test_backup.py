@@ -146,7 +146,7 @@ def test_terminated_mailbox_comes_back_with_entry_and_password(host, groups, fir
     assert "phục hồi mục của binh.tt@lab.test" in result.stdout and "phục hồi nguyên hộp thư, 60 thư" in result.stdout
     assert digests(host, f"/srv/mail/{BINH}") == before
     assert host.check_output(entry) == was
-    host.run_expect([0], f"ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D {dn} -w mat-khau-2")
+    host.run_expect([0], f"LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D {dn} -w mat-khau-2")
 
 
 def test_snapshot_of_a_day(groups, first):
@@ -184,7 +184,10 @@ def test_everything_on_an_emptied_host(host, groups, first):
     assert "trùng khớp" in result.stdout and "2 hộp thư, 120 thư" in result.stdout
     assert (digests(host, "/srv/mail"), directory(host), database(host), digests(host, "/var/lib/rspamd/dkim")) == before
     assert host.service("slapd").is_running
-    host.run_expect([0], f"ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D uid={AN},ou=mailboxes,dc=lab,dc=test -w mat-khau-1")
+    host.run_expect(
+        [0],
+        f"LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D uid={AN},ou=mailboxes,dc=lab,dc=test -w mat-khau-1",
+    )
     host.run_expect([0], "cmp /etc/passwd /var/lib/congvu-backup/restored/*/etc/passwd")
 
 
