@@ -22,11 +22,12 @@ def text(value: object) -> str:
     """One cell as text: NFC, every Unicode space collapsed, zero-width characters dropped, nothing as ``""``."""
     if value is None or value == "":
         return ""
-    if isinstance(value, datetime.date):
+    if isinstance(value, str):
+        raw = value
+    elif isinstance(value, datetime.date):
         return value.isoformat()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    raw = str(value)
+    else:
+        raw = str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if raw.isascii():
         return " ".join(raw.split())
     composed = unicodedata.normalize("NFC", raw)
@@ -42,7 +43,7 @@ def date(value: object) -> str:
     return _iso(cell) if cell else ""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)  # dates of birth: a working life has 15,000 days
 def _iso(cell: str) -> str:
     found = _DATE.match(cell) or _DATE_VN.match(cell)
     if found:

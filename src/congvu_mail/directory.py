@@ -19,6 +19,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from congvu_mail import cells, names, registers
@@ -630,10 +631,15 @@ def personal_data(row: Mapping[str, str]) -> set[str]:
     person = names.person(row["full_name"], row["surname"], row["middle"], row["given"])
     words = {"".join(person.written), row["full_name"].replace(" ", "")}
     born = cells.date_or_year(row["birth_date"])
-    if len(born) >= 10:
-        day = datetime.date.fromisoformat(born[:10])
-        words |= {day.strftime(form) for form in ("%d%m%Y", "%d%m%y", "%Y%m%d", "%d/%m/%Y", "%d.%m.%Y")}
-    elif born:
-        words.add(born)
+    words |= _written_dates(born[:10]) if len(born) >= 10 else {born}
     # Compared without regard to case, as the directory does.
     return set({word.lower(): word for word in sorted(words) if len(word) > 2}.values())
+
+
+@lru_cache(maxsize=65536)
+def _written_dates(day: str) -> frozenset[str]:
+    """An ISO date as people write it."""
+    year, month, number = day.split("-")
+    return frozenset(
+        (number + month + year, number + month + year[2:], year + month + number, f"{number}/{month}/{year}", f"{number}.{month}.{year}")
+    )

@@ -133,8 +133,11 @@ def person(full_name: object, surname: object = "", middle: object = "", given: 
     The first syllable is the surname and the last the given name, unless the register states the parts; a part
     that is not stated is what the stated ones leave. Apostrophes and hyphens inside a name join.
     """
-    whole = text(full_name)
-    stated = tuple(text(part) for part in (surname, middle, given))
+    return _person(text(full_name), (text(surname), text(middle), text(given)))
+
+
+@lru_cache(maxsize=65536)  # a row's name is split where it is checked, where its address is made and where its mailbox is
+def _person(whole: str, stated: tuple[str, str, str]) -> PersonName:
     if not whole:
         whole = " ".join(part for part in stated if part)
     if not whole:
