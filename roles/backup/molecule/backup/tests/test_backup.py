@@ -47,6 +47,11 @@ def database(host):
     return host.check_output("runuser -u postgres -- psql -Atd webmail -c 'select * from users order by id' | sha256sum")
 
 
+def bind(host, dn, password):
+    """Log in to the directory."""
+    host.run_expect([0], f"LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D {dn} -w {password}")
+
+
 def restore(groups, *arguments, check=False):
     extra = [word for argument in arguments for word in ("-e", argument)]
     return play(f"{ROOT}/playbooks/restore.yml", "--inventory", str(groups), *extra, *(["--check"] if check else []))
@@ -146,7 +151,7 @@ def test_terminated_mailbox_comes_back_with_entry_and_password(host, groups, fir
     assert "phục hồi mục của binh.tt@lab.test" in result.stdout and "phục hồi nguyên hộp thư, 60 thư" in result.stdout
     assert digests(host, f"/srv/mail/{BINH}") == before
     assert host.check_output(entry) == was
-    host.run_expect([0], f"LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D {dn} -w mat-khau-2")
+    bind(host, dn, "mat-khau-2")
 
 
 def test_snapshot_of_a_day(groups, first):
@@ -184,20 +189,22 @@ def test_everything_on_an_emptied_host(host, groups, first):
     assert "trùng khớp" in result.stdout and "2 hộp thư, 120 thư" in result.stdout
     assert (digests(host, "/srv/mail"), directory(host), database(host), digests(host, "/var/lib/rspamd/dkim")) == before
     assert host.service("slapd").is_running
-    host.run_expect(
-        [0],
-        f"LDAPTLS_CACERT=/etc/congvu-mail/tls/ca.crt ldapwhoami -x -ZZ -H ldap://$(hostname -f) -D uid={AN},ou=mailboxes,dc=lab,dc=test -w mat-khau-1",
-    )
+    bind(host, f"uid={AN},ou=mailboxes,dc=lab,dc=test", "mat-khau-1")
     host.run_expect([0], "cmp /etc/passwd /var/lib/congvu-backup/restored/*/etc/passwd")
 
 
 def test_confirmed_restore_moves_aside(host, groups, first):
     host.run_expect([0], "echo khác > /var/lib/rspamd/dkim/lab.test.cv2026.key")
+    # Stands for Dovecot: tells how it was stopped.
+    unit = "[Service]\\nExecStart=sleep infinity\\nExecStopPost=cp /var/lib/rspamd/dkim/lab.test.cv2026.key /run/when-stopped\\n"
+    host.run_expect([0], f"printf '{unit}' > /run/systemd/system/dovecot.service && systemctl daemon-reload && systemctl start dovecot")
     result = restore(groups, "what=all", "confirm=all")
     assert result.returncode == 0, said(result)
     assert host.file("/var/lib/rspamd/dkim/lab.test.cv2026.key").content_string == "khóa bí mật\n"
     assert host.run("cat /var/lib/rspamd/dkim.replaced-*/lab.test.cv2026.key").stdout == "khác\n"
     assert len(host.check_output("ls /srv/mail/.replaced").split()) == 2
+    assert host.file("/run/when-stopped").content_string == "khác\n"
+    assert host.check_output("systemctl is-active dovecot") == "active"
 
 
 # ---- When it goes wrong --------------------------------------------------------------------------------------------------------------

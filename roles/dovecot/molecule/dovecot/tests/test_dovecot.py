@@ -7,9 +7,11 @@ import email
 import email.header
 import imaplib
 import poplib
+import random
 import re
 import socket
 import ssl
+import string
 import subprocess
 import textwrap
 import time
@@ -491,16 +493,9 @@ def test_spam_and_held_mail(server):
 
 
 def learnt(server):
-    """How many messages rspamd has learnt: (spam, ham)."""
-    found = server.python(
-        """
-        import json, urllib.request
-        request = urllib.request.Request("http://127.0.0.1:11334/stat", headers={"Password": "day-loc-thu"})
-        print({s["symbol"]: s["revision"] for s in json.load(urllib.request.urlopen(request))["statfiles"]})
-        """
-    )
-    counts = ast.literal_eval(found)
-    return counts["BAYES_SPAM"], counts["BAYES_HAM"]
+    """How many messages rspamd has learnt: (spam, ham). Its own statistics lag by up to half a minute."""
+    counts = server.host.check_output("valkey-cli hmget RS learns_spam learns_ham").split("\n")
+    return tuple(int(count or 0) for count in [*counts, ""][:2])
 
 
 def move(client, source, target):
@@ -512,21 +507,24 @@ def move(client, source, target):
 
 
 def test_users_teach_the_filter(server):
+    server.host.run_expect([0], f"doveadm expunge -u {PHUC} mailbox '*' all")
     spam, ham = learnt(server)
-    # Bayes takes nothing of fewer than 11 words.
+    # Bayes takes nothing of fewer than 11 words, and nothing twice.
+    once = "".join(random.choices(string.ascii_lowercase, k=12))
     words = "giam gia soc chi hom nay trung thuong lon khach hang dau tien nhan qua tang bat ngo goi ngay"
-    assert replies(server.lmtp("phuc@lab.test", words))[0] == 250
+    assert replies(server.lmtp("phuc@lab.test", f"{words} {once}"))[0] == 250
     client = server.user("phuc")
     move(client, "INBOX", "Junk")
     wait_until(lambda: learnt(server) == (spam + 1, ham), what="spam being learnt")
     move(client, "Junk", "Trash")
     words = "cong van ve viec to chuc hop giao ban thang muoi mot kinh moi lanh dao cac phong ban tham du day du"
-    assert replies(server.lmtp("phuc@lab.test", words, "X-Spam: Yes\r\n"))[0] == 250
+    assert replies(server.lmtp("phuc@lab.test", f"{words} {once}", "X-Spam: Yes\r\n"))[0] == 250
     move(client, "Junk", "INBOX")
     wait_until(lambda: learnt(server) == (spam + 1, ham + 1), what="ham being learnt, and nothing by the move to Trash")
 
 
 def test_filter_down_costs_the_user_nothing(server):
+    server.host.run_expect([0], f"doveadm expunge -u {QUYEN} mailbox '*' all")
     assert replies(server.lmtp("quyen@lab.test", "giảm giá"))[0] == 250
     server.host.run_expect([0], "systemctl stop rspamd")
     try:
@@ -547,24 +545,25 @@ def test_users_programs_cannot_read_the_password(server):
 # ---- The service ---------------------------------------------------------------------------------------------------------------------
 
 
-def processes(host, name):
-    return host.check_output(f"pgrep -f '^dovecot/{name}'").split()
-
-
 def test_sandbox_holds_on_the_live_processes(server):
-    server.user("an")
+    session = server.user("an")
+    assert replies(server.lmtp("an@lab.test"))[0] == 250
     level = float(re.search(r"level.*: ([0-9.]+)", server.host.run("systemd-analyze security dovecot --no-pager").stdout)[1])
     assert level <= 4.5
     master = server.host.check_output("systemctl show -P MainPID dovecot")
-    for pid in [master, *processes(server.host, "(imap|lmtp|auth|imap-login|anvil)")]:
-        status = server.host.check_output(f"cat /proc/{pid}/status")
-        assert re.search(r"^Seccomp:\s+2$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M), status
-    for pid in processes(server.host, "imap$|dovecot/lmtp"):
-        assert re.search(r"^Uid:\s+5000\s+5000\s+5000\s+5000$", server.host.check_output(f"cat /proc/{pid}/status"), re.M)
+    pids = server.host.check_output("cat /sys/fs/cgroup/system.slice/dovecot.service/cgroup.procs").split()
+    fields = server.host.check_output(f"grep -hE '^(Name|Uid|Seccomp|NoNewPrivs):' {' '.join(f'/proc/{pid}/status' for pid in pids)}")
+    found = [dict(line.split(":\t", 1) for line in lines) for lines in zip(*[iter(fields.splitlines())] * 4, strict=True)]
+    assert {"dovecot", "imap", "imap-login", "auth", "lmtp"} <= {process["Name"] for process in found}
+    for process in found:
+        assert (process["Seccomp"], process["NoNewPrivs"]) == ("2", "1"), process
+        if process["Name"] in ("imap", "pop3", "lmtp", "managesieve", "quota-status"):
+            assert process["Uid"].split() == ["5000"] * 4, process
     for path in ("/usr/x", "/etc/x", "/root/x", "/var/log/x"):
         denied = server.host.run(f"nsenter --target {master} --mount -- touch {path}")
         assert denied.rc == 1 and re.search("Read-only file system|No such file|Permission denied", denied.stderr), path
     server.host.run_expect([0], f"nsenter --target {master} --mount -- sh -c 'touch /srv/mail/x && rm /srv/mail/x'")
+    assert session.noop()[0] == "OK"
 
 
 def test_a_bad_configuration_does_not_stop_the_service(server):
