@@ -22,6 +22,9 @@ LAB = ROOT / "molecule" / "lab" / "host.sh"
 BIN = ROOT / ".venv" / "bin"
 OUTSIDE_DOMAIN = "outside.example"
 OUTSIDE_USER = "congdan"
+# This machine, as the hosts see it: one more mail server of the outside domain, so that tests may send as one.
+CLIENT = f"client.{OUTSIDE_DOMAIN}"
+CLIENT_ADDRESS = "10.201.0.1"
 
 
 class Demo:
@@ -118,8 +121,9 @@ class Demo:
                     "name": OUTSIDE_DOMAIN,
                     "records": [
                         f"{OUTSIDE_DOMAIN}. 3600 IN MX 10 {mx}.",
-                        f'{OUTSIDE_DOMAIN}. 3600 IN TXT "v=spf1 mx -all"',
+                        f'{OUTSIDE_DOMAIN}. 3600 IN TXT "v=spf1 mx a:{CLIENT} -all"',
                         f"{mx}. 3600 IN A {self.outside_address}",
+                        f"{CLIENT}. 3600 IN A {CLIENT_ADDRESS}",
                     ],
                 },
                 {

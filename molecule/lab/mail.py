@@ -40,7 +40,7 @@ class _SMTP(smtplib.SMTP):
 
     def __init__(self, address: str, name: str, port: int) -> None:
         self.address = address
-        super().__init__(name, port, local_hostname="client.example", timeout=TIMEOUT)
+        super().__init__(name, port, local_hostname="client.outside.example", timeout=TIMEOUT)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         return socket.create_connection((self.address, port), timeout)
@@ -51,7 +51,7 @@ class _SMTPS(smtplib.SMTP_SSL):
 
     def __init__(self, address: str, name: str, port: int, context: ssl.SSLContext) -> None:
         self.address = address
-        super().__init__(name, port, local_hostname="client.example", timeout=TIMEOUT, context=context)
+        super().__init__(name, port, local_hostname="client.outside.example", timeout=TIMEOUT, context=context)
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         return self.context.wrap_socket(socket.create_connection((self.address, port), timeout), server_hostname=host)
@@ -220,7 +220,7 @@ def compose(
     message = EmailMessage(policy=email.policy.SMTP)
     message["From"], message["To"], message["Subject"] = sender, recipient, subject
     message["Date"] = formatdate(localtime=True)
-    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2] or "client.example")
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2] or "client.outside.example")
     for name, value in headers.items():
         message[name.replace("_", "-")] = value
     message.set_content(text)
