@@ -181,8 +181,7 @@ def test_scans_go_on_while_signatures_are_loaded(address, host):
         host.run_expect([0], "systemctl reload clamav-daemon")
         wait_until(
             lambda at_least=done + turn: (
-                int(host.check_output("journalctl -u clamav-daemon -o cat | grep -c 'Database correctly reloaded' || true"))
-                >= at_least
+                int(host.check_output("journalctl -u clamav-daemon -o cat | grep -c 'Database correctly reloaded' || true")) >= at_least
             ),
             60,
             "the reload",
@@ -229,9 +228,7 @@ def test_nobody_is_asked_for_signatures(host):
 
 def test_a_mirror_is_asked_and_nobody_else(host):
     """A web server on the host stands for the province's mirror: it has nothing, but it is asked."""
-    host.run_expect(
-        [0], "systemd-run --quiet --unit lab-mirror -p WorkingDirectory=/srv python3 -m http.server --bind 127.0.0.1 8000"
-    )
+    host.run_expect([0], "systemd-run --quiet --unit lab-mirror -p WorkingDirectory=/srv python3 -m http.server --bind 127.0.0.1 8000")
     try:
         assert play(CONVERGE, "--extra-vars", '{"clamav_private_mirrors": ["http://127.0.0.1:8000"]}').returncode == 0
         asked = wait_until(

@@ -80,9 +80,7 @@ def test_a_configuration_that_cannot_be_loaded_changes_nothing(host):
 
 
 def test_sandbox_on_the_live_process(host):
-    status = dict(
-        line.split(":", 1) for line in host.check_output(f"cat /proc/{main_pid(host)}/status").splitlines() if ":" in line
-    )
+    status = dict(line.split(":", 1) for line in host.check_output(f"cat /proc/{main_pid(host)}/status").splitlines() if ":" in line)
     assert status["NoNewPrivs"].strip() == "1"
     assert status["Seccomp"].strip() == "2"
     assert int(status["CapBnd"], 16) == 0
