@@ -225,6 +225,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/scale", description=__doc__)
     parser.add_argument("--province", default="quang-tri", help="whose policy holds")
     parser.add_argument("--people", type=int, action="append", help="measure this size only; may be given again")
+    parser.add_argument("--record", action="store_true", help="append the table to docs/benchmarks.md with --people too")
     parser.add_argument("--keep", action="store_true", help="leave the host")
     options = parser.parse_args()
     load = os.getloadavg()[0]
@@ -239,7 +240,7 @@ def main() -> int:
             if people not in ENGINE or options.people:
                 found[people] |= measure_directory(scale, people, before, after)
         table = table_of(found)
-        if options.people:
+        if options.people and not options.record:
             print(f"\n{table.text()}")
         else:
             record(table, f"bench/scale, {options.province}", load)

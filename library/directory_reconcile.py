@@ -39,6 +39,7 @@ unchanged:
 """
 
 import collections
+import gc
 import json
 
 from ansible.module_utils.basic import AnsibleModule
@@ -127,6 +128,7 @@ def carry_out(connection, stage, check):
 
 def main():
     module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
+    gc.disable()  # as in directory_export
     with open(module.params["path"], encoding="utf-8") as file:
         stages = json.load(file)
     total, done, unchanged, refused = sum(map(len, stages)), 0, 0, []
