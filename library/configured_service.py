@@ -35,8 +35,8 @@ options:
     default: []
   ready:
     description: >-
-      Commands (argv lists) that succeed as soon as the service answers. After a (re)start or reload each is repeated until then; a service that
-      runs on its configuration and yet does not answer is restarted.
+      Commands (argv lists) that succeed as soon as the service answers. After a (re)start or reload each is repeated until then; a
+      service that runs on its configuration and yet does not answer is restarted.
     type: list
     elements: list
     default: []

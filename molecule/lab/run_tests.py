@@ -73,7 +73,7 @@ def stage_lint() -> tuple[int, int]:
     """Ansible, Python and shell: each tool counts as one."""
     shell = [str(p) for p in [*ROOT.glob("bin/*"), *ROOT.glob(".ci/*"), *ROOT.glob("molecule/lab/*.sh")] if is_shell(p)]
     tools = {
-        "ansible-lint": ["ansible-lint", "--offline", "--quiet"],
+        "ansible-lint": ["ansible-lint", "--offline", "-q"],
         "ruff": ["ruff", "check", "."],
         "ruff-format": ["ruff", "format", "--check", "."],
         "shellcheck": ["shellcheck", *shell],

@@ -43,9 +43,7 @@ _PERSON_WORD = re.compile(r"[A-Za-z]+\Z")
 _ROMAN = re.compile(r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})\Z")
 _VOWEL = re.compile(r"[aeiouy]")
 
-_TITLES = frozenset(
-    ("ths", "ts", "tskh", "pgs", "gs", "bs", "bsck", "bscki", "bsckii", "cki", "ckii", "ks", "kts", "ds", "cn", "ls")
-)
+_TITLES = frozenset(("ths", "ts", "tskh", "pgs", "gs", "bs", "bsck", "bscki", "bsckii", "cki", "ckii", "ks", "kts", "ds", "cn", "ls"))
 # Forms of address that are surnames too ("Ông" is one): refused unless the register states the surname.
 _ADDRESS_FORMS = frozenset(("ông", "bà"))
 

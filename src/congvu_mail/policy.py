@@ -148,9 +148,7 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node | None, path: KeyPath, d
     return None if node is None else loader.construct_object(node)
 
 
-def check_policy(
-    path: str | os.PathLike, texts_dir: str | os.PathLike | None = None, today: dt.date | None = None
-) -> list[Problem]:
+def check_policy(path: str | os.PathLike, texts_dir: str | os.PathLike | None = None, today: dt.date | None = None) -> list[Problem]:
     """Everything that is wrong with a policy file, in the order of its lines; an empty list when it is sound.
 
     `texts_dir` is the folder of the regulations' texts; without it quotes are not compared (say so: `NO_TEXTS`).

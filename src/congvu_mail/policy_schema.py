@@ -577,11 +577,7 @@ _WORKING_DAYS = Int("ngày làm việc", 0, 250)
 
 def _show_stage(value: Mapping) -> str:
     after = value["after"]
-    when = (
-        f"sau {after['months']} tháng"
-        if "months" in after
-        else f"sau {after['working_days']} ngày làm việc từ ngày gửi thông báo"
-    )
+    when = f"sau {after['months']} tháng" if "months" in after else f"sau {after['working_days']} ngày làm việc từ ngày gửi thông báo"
     return f"{when}: {STAGE_ACTION.show(value['action'])}"
 
 
@@ -656,9 +652,7 @@ def _password(who: str) -> dict[str, Leaf]:
     return {
         "min_length": Leaf(Int("ký tự", 4, 128), f"Độ dài tối thiểu mật khẩu {who}", AT_LEAST),
         "classes": Leaf(ListOf(CHARACTER_CLASS), f"Loại ký tự bắt buộc trong mật khẩu {who}", ALL_OF),
-        "specials": Leaf(
-            Specials(), f"Ký tự đặc biệt được tính trong mật khẩu {who}", EXACT, null=True, none="mọi ký tự đặc biệt"
-        ),
+        "specials": Leaf(Specials(), f"Ký tự đặc biệt được tính trong mật khẩu {who}", EXACT, null=True, none="mọi ký tự đặc biệt"),
         "max_age_months": Leaf(Int("tháng", 1, 60), f"Thời hạn phải đổi mật khẩu {who}", AT_MOST, null=True),
     }
 
