@@ -192,7 +192,8 @@ def main():
                         msg=f"the new configuration of {unit} is not valid, so it was not loaded and the service goes on as it was: "
                         f"{' '.join(command)} said: {(err + out).strip()}"
                     )
-            if state.get("ActiveState") == "failed":
+            # A package that starts its service before it is configured may have used up the starts that systemd allows.
+            if verb != "reload":
                 module.run_command(["systemctl", "reset-failed", unit])
         actions.append(verb)
         if not module.check_mode:
