@@ -15,8 +15,8 @@ description:
 options:
   path:
     description: >-
-      JSON list of stages, each a list of C({"verb": "add", "dn", "attributes": {name: [texts]}}) and C({"verb": "modify", "dn", "replace": {name: [texts]}});
-      an empty list of texts removes the attribute.
+      JSON list of stages, each a list of C({"verb": "add", "dn", "attributes": {name: [texts]}}) and
+      C({"verb": "modify", "dn", "replace": {name: [texts]}}); an empty list of texts removes the attribute.
     type: path
     required: true
 """
