@@ -18,7 +18,7 @@ CHANGES = {
     "firewall rules": "echo 'table inet open {}' > /etc/nftables.conf",
     "firewall off": "systemctl disable --now nftables",
     "ssh passwords": "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/00-congvu-mail.conf",
-    "journal": "rm /etc/systemd/journald.conf.d/congvu-mail.conf",
+    "journal": "rm -f /etc/systemd/journald.conf.d/congvu-mail.conf",
     "key mode": "chmod 644 /etc/congvu-mail/tls/mail.key",
     "time": "ln -sfn /usr/share/zoneinfo/UTC /etc/localtime",
     "valkey open": "sed -i '/^aclfile\\|^user\\|requirepass/d' /etc/valkey/valkey.conf",
