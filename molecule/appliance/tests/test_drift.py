@@ -48,7 +48,7 @@ def test_twenty_changes_are_predicted_and_repaired(system):
     assert repaired.returncode == 0, repaired.stdout[-4000:] + repaired.stderr[-2000:]
     foretold, done = changed_tasks(predicted.stdout), changed_tasks(repaired.stdout)
     assert done <= foretold, f"not predicted: {done - foretold}"
-    # More may be foretold only where a service is loaded: --check starts nothing and undoes nothing, so several tasks may see the same fault.
+    # More may be foretold only where a service is loaded: --check starts and undoes nothing, so several tasks may see one fault.
     assert all(name.partition(" : ")[2].startswith(("Run ", "Let nginx")) for name in foretold - done), foretold - done
     again = system.playbook("playbooks/site.yml", "--check")
     assert re.findall(r"changed=(\d+)", again.stdout).count("0") == len(re.findall(r"changed=", again.stdout)), changed_tasks(again.stdout)
