@@ -23,6 +23,7 @@ from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Any
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TIMEOUT = 60
 
 
@@ -120,9 +121,10 @@ class MailSystem:
         return _run(self.access["outside"]["host_command"], argv, stdin, check)
 
     def playbook(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Run a playbook with the system's inventory."""
+        """Run a playbook of the project (playbooks/NAME) with the system's inventory."""
+        # From the root, as an operator does; Molecule starts the tests in the scenario's folder.
         return subprocess.run(
-            [*self.access["ansible"], name, *options], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+            [*self.access["ansible"], name, *options], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
 
     # -- SMTP -------------------------------------------------------------------------------------------------------------------------
