@@ -128,7 +128,11 @@ class Demo:
                 },
                 {
                     "name": "0.201.10.in-addr.arpa",
-                    "records": [self.reverse(self.address, self.fqdn), self.reverse(self.outside_address, mx)],
+                    "records": [
+                        self.reverse(self.address, self.fqdn),
+                        self.reverse(self.outside_address, mx),
+                        self.reverse(CLIENT_ADDRESS, CLIENT),
+                    ],
                 },
             ],
         }
