@@ -179,17 +179,17 @@ def province(name: str, policy: Mapping) -> str:
         "Văn bản thay thế": regulation["successor"],
     }
     lines = [
-        f"# Chính sách thư điện tử công vụ: {_name(policy)}",
+        f"# Chính sách thư điện tử công vụ: {province_name(policy)}",
         "",
         f"Trang này được viết bằng lệnh `{COMMAND}` từ `inventories/{name}/group_vars/all/policy.yml`; sửa ở tệp đó.",
         "",
-        *_table(["", ""], [[label, value] for label, value in facts.items() if value]),
+        *table(["", ""], [[label, value] for label, value in facts.items() if value]),
         "",
         "## Theo điều khoản",
         "",
         "Mỗi điều, khoản, điểm của văn bản, giá trị đang áp dụng và biện pháp bảo đảm.",
         "",
-        *_table(
+        *table(
             ["Điều khoản", "Nội dung quy định", "Giá trị", "Biện pháp kỹ thuật", "Căn cứ"],
             [_clause_row(policy, entry) for entry in policy["clauses"]],
         ),
@@ -198,9 +198,9 @@ def province(name: str, policy: Mapping) -> str:
         "",
         "Mọi giá trị, kể cả giá trị đơn vị vận hành chọn khi văn bản không quy định.",
         "",
-        *_table(
+        *table(
             ["Nội dung", "Giá trị", "Căn cứ", "Trích dẫn", "Mức của Quy chế", "Ghi chú"],
-            [_leaf_row(policy, path_text(path), leaf) for path, leaf in _rules(policy)],
+            [_leaf_row(policy, path_text(path), leaf) for path, leaf in rules(policy)],
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -214,9 +214,9 @@ def _clause_row(policy: Mapping, entry: Mapping) -> list[str]:
     return [
         entry["clause"],
         entry["summary"],
-        _stack(f"{_label(path)}: {_value(policy, path, leaf['value'])}" for path, leaf in named),
-        _stack(measures),
-        _stack(_basis(leaf) for _, leaf in named),
+        stack(f"{label(path)}: {show_value(policy, path, leaf['value'])}" for path, leaf in named),
+        stack(measures),
+        stack(_basis(leaf) for _, leaf in named),
     ]
 
 
@@ -240,16 +240,16 @@ def _leaf_row(policy: Mapping, path: str, leaf: Mapping) -> list[str]:
         period = f"từ {_date(exception['date'])} đến {_date(exception['until'])}"
         notes.append(f"Ngoại lệ: {exception['document']}, {period}, {exception['approved_by']} phê duyệt")
     return [
-        f"{_label(path)}<br>`{path}`",
-        _value(policy, path, leaf["value"]),
+        f"{label(path)}<br>`{path}`",
+        show_value(policy, path, leaf["value"]),
         _basis(leaf),
-        _stack(grounds),
+        stack(grounds),
         _bound(policy, path, leaf.get("bound") or {}),
-        _stack(notes),
+        stack(notes),
     ]
 
 
-def _rules(policy: Mapping) -> list[tuple[tuple, Mapping]]:
+def rules(policy: Mapping) -> list[tuple[tuple, Mapping]]:
     return [(path, leaf) for path, leaf in leaves(policy) if path[0] != "clauses"]
 
 
@@ -273,15 +273,15 @@ def _node(path: str) -> schema.Leaf | schema.Naming:
     return node
 
 
-def _label(path: str) -> str:
+def label(path: str) -> str:
     node = _node(path)
     if isinstance(node, schema.Naming):
         inner = path.removeprefix("naming.")
-        return _NAMING_LABELS.get(_comparable(inner), inner)
+        return _NAMING_LABELS.get(comparable(inner), inner)
     return node.label
 
 
-def _value(policy: Mapping, path: str, value: Any) -> str:
+def show_value(policy: Mapping, path: str, value: Any) -> str:
     node = _node(path)
     if isinstance(node, schema.Naming):
         if path.startswith("naming.exceptions"):
@@ -296,7 +296,7 @@ def _bound(policy: Mapping, path: str, bound: Mapping) -> str:
     node = _node(path)
     if isinstance(node, schema.Naming):
         return ""
-    return _stack(f"{schema.OPERATORS[operator]} {_operand(node.kind, operand)}" for operator, operand in bound.items())
+    return stack(f"{schema.OPERATORS[operator]} {_operand(node.kind, operand)}" for operator, operand in bound.items())
 
 
 def _operand(kind: schema.Kind, operand: Any) -> str:
@@ -330,10 +330,10 @@ def _convention(value: Any) -> str:
 
 def comparison(found: Mapping[str, Mapping]) -> str:
     """The document that sets the provinces side by side."""
-    keys = list(dict.fromkeys(_comparable(path_text(path)) for policy in found.values() for path, _ in _rules(policy)))
-    rows = [[f"{_label(f'{key}[0]' if isinstance(_listed(key), schema.Leaves) else key)}<br>`{key}`"] for key in keys]
+    keys = list(dict.fromkeys(comparable(path_text(path)) for policy in found.values() for path, _ in rules(policy)))
+    rows = [[f"{label(f'{key}[0]' if isinstance(_listed(key), schema.Leaves) else key)}<br>`{key}`"] for key in keys]
     for row, key in zip(rows, keys, strict=True):
-        row.extend(_stack(_cell(policy, path, leaf) for path, leaf in _under(policy, key)) or "–" for policy in found.values())
+        row.extend(stack(_cell(policy, path, leaf) for path, leaf in _under(policy, key)) or "–" for policy in found.values())
     statuses = [schema.STATUS.show(policy["regulation"]["status"]) for policy in found.values()]
     lines = [
         "# So sánh chính sách thư điện tử công vụ của các tỉnh",
@@ -342,8 +342,8 @@ def comparison(found: Mapping[str, Mapping]) -> str:
         "Chữ thường: Quy chế ghi rõ. *Chữ nghiêng*: đơn vị vận hành chọn vì Quy chế không quy định.",
         "Dấu † sau giá trị: cách hiểu Quy chế. Dấu § sau giá trị: theo văn bản pháp luật khác.",
         "",
-        *_table(
-            ["Nội dung", *(f"[{_name(policy)}]({name}.md)" for name, policy in found.items())],
+        *table(
+            ["Nội dung", *(f"[{province_name(policy)}]({name}.md)" for name, policy in found.items())],
             [
                 ["Văn bản", *(policy["regulation"]["number"] or "dự thảo" for policy in found.values())],
                 ["Tình trạng", *statuses],
@@ -354,7 +354,7 @@ def comparison(found: Mapping[str, Mapping]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comparable(path: str) -> str:
+def comparable(path: str) -> str:
     """The key under which a leaf is compared: a list's items together, an address exception with the others."""
     return path.partition("[")[0]
 
@@ -367,18 +367,18 @@ def _listed(key: str) -> Any:
 
 
 def _under(policy: Mapping, key: str) -> list[tuple[str, Mapping]]:
-    return [(path_text(path), leaf) for path, leaf in _rules(policy) if _comparable(path_text(path)) == key]
+    return [(path_text(path), leaf) for path, leaf in rules(policy) if comparable(path_text(path)) == key]
 
 
 def _cell(policy: Mapping, path: str, leaf: Mapping) -> str:
-    text = _value(policy, path, leaf["value"])
+    text = show_value(policy, path, leaf["value"])
     return {"operator": f"*{text}*", "reading": f"{text} †", "law": f"{text} §", "regulation": text}[leaf["basis"]]
 
 
 # --- Markdown ---
 
 
-def _name(policy: Mapping) -> str:
+def province_name(policy: Mapping) -> str:
     return policy["regulation"]["authority"].rpartition("tỉnh ")[2]
 
 
@@ -386,12 +386,12 @@ def _date(value: Any) -> str:
     return f"{value:%d/%m/%Y}" if value else ""
 
 
-def _stack(lines: Any) -> str:
+def stack(lines: Any) -> str:
     """Different lines of one cell, each once."""
     return "<br>".join(dict.fromkeys(line for line in lines if line))
 
 
-def _table(head: list[str], rows: list[list[Any]]) -> list[str]:
+def table(head: list[str], rows: list[list[Any]]) -> list[str]:
     cells = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(_cell_text(str(cell)) for cell in row) + " |" for row in cells]
 

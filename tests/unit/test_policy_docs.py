@@ -32,14 +32,14 @@ def test_every_clause_and_every_key_is_shown(name):
     text = DOCUMENTS[ROOT / f"docs/policy/{name}.md"]
     for entry in policy["clauses"]:
         assert f"\n| {entry['clause']} | {entry['summary']} |" in text
-    for path, leaf in policy_docs._rules(policy):
+    for path, leaf in policy_docs.rules(policy):
         assert f"`{policy_docs.path_text(path)}`" in text
         assert policy_docs._cell_text(leaf.get("quote_restored", "")) in text
 
 
 def test_damaged_words_are_not_shown_where_a_readable_form_is_known():
     for policy in policy_docs.policies(ROOT).values():
-        for path, leaf in policy_docs._rules(policy):
+        for path, leaf in policy_docs.rules(policy):
             if leaf.get("quote_restored"):
                 row = policy_docs._leaf_row(policy, policy_docs.path_text(path), leaf)
                 assert leaf["quote_restored"] in row[3] and leaf["quote"] not in row[3]
