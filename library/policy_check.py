@@ -19,11 +19,18 @@ options:
     type: str
     default: ""
   settings:
-    description: Values of the deployment that must not be empty, by the name of their variable.
+    description: The deployment's values by the name of their variable (C(congvu_mail.deployment.SETTINGS) names those it must have).
     type: dict
     default: {}
+  secrets:
+    description: Names of the secrets that are there, C(vault_x) or C(vault_x.key); never their values.
+    type: list
+    elements: str
+    default: []
   groups:
-    description: Hosts of each group that must have one, by the name of the group.
+    description: >-
+      Hosts of each group that must have one, by the name of the group. Empty: the deployment (settings, secrets, groups) is not
+      checked.
     type: dict
     default: {}
 attributes:
@@ -41,29 +48,25 @@ EXAMPLES = r"""
   run_once: true
 """
 
-import os  # noqa: E402
+import os
+import pathlib
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
+    from congvu_mail.deployment import check_deployment
     from congvu_mail.policy import NO_TEXTS, check_policy
 except ImportError:
     check_policy = None
 
 
-def deployment_problems(settings: dict, groups: dict) -> list[str]:
-    """What the deployment lacks."""
-    problems = [
-        f"deployment.yml: {name}: chưa có giá trị. Cách sửa: đặt biến này trong deployment.yml của tỉnh."
-        for name, value in settings.items()
-        if value in (None, "", [], {})
-    ]
-    problems += [
-        f"hosts.yml: {name}: nhóm không có máy nào. Cách sửa: thêm ít nhất một máy vào nhóm này trong hosts.yml."
-        for name, hosts in groups.items()
-        if not hosts
-    ]
-    return problems
+def no_inventory(file: pathlib.Path) -> str:
+    """Why there is no policy: most often the name of the province."""
+    beside = file.parents[2]
+    known = ", ".join(sorted(str(path.parents[2]) for path in beside.parent.glob("*/group_vars/all/policy.yml")))
+    return f"Không có {file}, chưa máy nào được động đến. Cách sửa: chọn đúng thư mục của tỉnh sau -i" + (
+        f"; đang có: {known}." if known else ", trong đó phải có hosts.yml và group_vars/all/policy.yml."
+    )
 
 
 def main() -> None:
@@ -73,6 +76,8 @@ def main() -> None:
             "file": {"type": "path", "required": True},
             "texts": {"type": "str", "default": ""},
             "settings": {"type": "dict", "default": {}},
+            # Names only, no values.
+            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "groups": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
@@ -82,14 +87,16 @@ def main() -> None:
     texts = module.params["texts"]
     if not texts:
         module.warn(NO_TEXTS)
-    file = module.params["file"]
-    below = os.path.relpath(file)
-    file = file if below.startswith("..") else below
-    problems = [str(problem) for problem in check_policy(file, texts or None)]
-    problems += deployment_problems(module.params["settings"], module.params["groups"])
+    below = os.path.relpath(module.params["file"])
+    file = pathlib.Path(module.params["file"] if below.startswith("..") else below)
+    if not file.exists():
+        module.fail_json(msg=no_inventory(file))
+    problems = [str(problem) for problem in check_policy(str(file), texts or None)]
+    if module.params["groups"]:
+        problems += check_deployment(file.parent, module.params["settings"], module.params["secrets"], module.params["groups"])
     if problems:
         listed = "\n".join(problems)
-        module.fail_json(msg=f"Chính sách có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}")
+        module.fail_json(msg=f"Chính sách và cấu hình có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}")
     module.exit_json(changed=False)
 
 

@@ -1,5 +1,7 @@
 """The host keeps Vietnamese time, a long journal, and an sshd that takes keys only."""
 
+import json
+
 from testing import ROOT, play, said
 
 CONVERGE = f"{ROOT}/roles/base/molecule/base/converge.yml"
@@ -51,7 +53,35 @@ def test_drift_is_predicted_and_repaired(host):
     assert "passwordauthentication no" in host.check_output("sshd -T").splitlines()
 
 
-def test_a_small_host_is_refused(host):
-    refused = play(CONVERGE, "-e", "base_minimum_memory=99999999")
-    assert refused.returncode != 0
-    assert "MiB of memory, at least 99999999 are needed" in said(refused)
+def refusal(*arguments):
+    """What the role says when it refuses the host; nothing was changed then."""
+    refused = play(CONVERGE, *arguments)
+    assert refused.returncode == 2
+    assert "changed=0" in refused.stdout
+    return said(refused)
+
+
+def test_an_unfit_host_is_refused_with_all_that_is_wrong(host):
+    """Another release, too small, and a port in use by a program that is not ours: one message, before anything is changed."""
+    host.run_expect(
+        [0], "cp -p /etc/debian_version /root/ && cp -p --remove-destination /usr/lib/os-release /root/ && echo 12.9 >/etc/debian_version"
+    )
+    host.run_expect([0], "sed -i s/^VERSION_ID=.*/VERSION_ID=12/ /usr/lib/os-release")
+    host.run_expect([0], "systemd-run --unit foreign python3 -m http.server 8025")
+    try:
+        host.run_expect([0], "for i in $(seq 100); do ss -Hltn | grep -q :8025 && break; sleep 0.1; done")
+        settings = {
+            "base_minimum_memory": 99999999,
+            "base_ports": [{"ports": [22], "programs": ["sshd"]}, {"ports": [8025], "programs": ["nginx"]}],
+        }
+        message = refusal("-e", json.dumps(settings))
+    finally:
+        host.run_expect([0], "systemctl stop foreign; mv /root/debian_version /etc/; mv /root/os-release /usr/lib/")
+    assert "base: chưa thay đổi gì trên máy này." in message
+    assert "Máy chạy Debian 12.9, hệ thống thư chỉ chạy trên Debian 13 (trixie): cài Debian 13." in message
+    assert "cần ít nhất 99999999 (biến base_minimum_memory): tăng bộ nhớ cho máy." in message
+    assert "Cổng 8025 (python3) đang do chương trình khác giữ (ss -ltnp): dừng và gỡ chương trình đó." in message
+
+
+def test_a_full_disk_is_refused():
+    assert "cần ít nhất 99999999 (biến base_minimum_disk): dọn hoặc tăng đĩa." in refusal("-e", "base_minimum_disk=99999999")

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an inventory must hold beside its policy.yml: the settings of deployment.yml, the secrets of vault.yml, a host in each group.
+
+`check_deployment` finds everything that is missing or of the wrong form at once. Messages are Vietnamese: they are for the operator who
+edits the files.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from congvu_mail import secrets
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a value has to be: a test, and how it is told."""
+
+    holds: Callable[[Any], bool]
+    told: str
+
+
+def _parses(parse: Callable[[str], Any]) -> Callable[[Any], bool]:
+    """Whether the standard library can read the value."""
+
+    def holds(value: Any) -> bool:
+        try:
+            parse(value)
+        except (ValueError, TypeError):
+            return False
+        return isinstance(value, str)
+
+    return holds
+
+
+def _each(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(holds, value))
+
+
+def _has(*keys: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, Mapping) and set(keys) <= set(value)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _selector(value: Any) -> bool:
+    return _has("name", "state")(value) and value["state"] in ("published", "signing", "retired")
+
+
+def _addresses(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_each(_parses(ipaddress.ip_address))(found) for found in value.values())
+
+
+BOOLEAN = Form(lambda value: isinstance(value, bool), "true hoặc false, không có dấu nháy")
+NAMED = Form(_named, "một chuỗi, không để trống")
+TEXT = Form(_text, 'một chuỗi, để trống thì viết ""')
+TEXTS = Form(_each(_named), "một danh sách chuỗi, để trống thì viết []")
+NETWORKS = Form(_each(_parses(ipaddress.ip_network)), "một danh sách mạng như [192.0.2.0/24], phần máy của địa chỉ phải bằng 0")
+ADDRESSES = Form(_each(_parses(ipaddress.ip_address)), "một danh sách địa chỉ IP như [192.0.2.53]")
+
+SETTINGS = {
+    "deployment_register": NAMED,
+    "deployment_calendar": Form(_each(_has("date", "working")), "một danh sách {date, working, note}"),
+    "deployment_office_closes": Form(
+        lambda value: _text(value) and re.fullmatch(r"(([01]\d|2[0-3]):[0-5]\d)?", value) is not None,
+        'giờ trong dấu nháy như "17:00", hoặc ""',
+    ),
+    "deployment_online": BOOLEAN,
+    "deployment_apt_sources": Form(_each(_has("uris", "suites")), "một danh sách {uris, suites, components, signed_by}"),
+    "deployment_ntp_servers": TEXTS,
+    "deployment_dns_forwarders": ADDRESSES,
+    "deployment_dns_zones": Form(_each(_has("name", "records")), "một danh sách {name, records}"),
+    "deployment_management_networks": NETWORKS,
+    "deployment_application_networks": NETWORKS,
+    "deployment_tls_mode": Form(lambda value: value in ("files", "internal_ca"), "files hoặc internal_ca"),
+    "deployment_tls_certificate": TEXT,
+    "deployment_tls_key": TEXT,
+    "deployment_tls_ca": TEXT,
+    "deployment_public_addresses": Form(_addresses, "{tên máy: [địa chỉ IP, ...]}, để trống thì viết {}"),
+    "deployment_outbound": BOOLEAN,
+    "deployment_relayhost": TEXT,
+    "deployment_routes": Form(_each(_has("domain", "nexthop")), "một danh sách {domain, nexthop}"),
+    "deployment_dkim_selectors": Form(_each(_selector), "một danh sách {name, state}, state là published, signing hoặc retired"),
+    "deployment_signature_directory": TEXT,
+    "deployment_signature_mirror": TEXT,
+    "deployment_backup_repository": NAMED,
+    "deployment_handover_directory": NAMED,
+    "deployment_handover_recipients": TEXTS,
+}
+
+
+def secret_names() -> list[str]:
+    """Every secret that is needed, `vault_x` or `vault_x.key`."""
+    return [
+        f"{name}.{key}" if key else name
+        for name, value in secrets.generate().items()
+        for key in (value if isinstance(value, Mapping) else [""])
+    ]
+
+
+def check_deployment(folder: Path, settings: Mapping[str, Any], present: Iterable[str], groups: Mapping[str, list[str]]) -> Iterator[str]:
+    """One line for each thing that is wrong.
+
+    `folder`: the inventory's group_vars/all, to tell the line of a setting; `settings`: the `deployment_*` values as Ansible sees them;
+    `present`: names of the secrets that are there (never their values); `groups`: hosts by group.
+    """
+    for name, form in SETTINGS.items():
+        if name not in settings:
+            yield f"{folder}/deployment.yml: {name}: thiếu biến này. Cách sửa: thêm dòng {name}, giá trị là {form.told}."
+        elif not form.holds(settings[name]):
+            yield f"{place(folder, name)}: {name} = {settings[name]!r}: sai dạng. Cách sửa: giá trị phải là {form.told}."
+    wanted = secret_names()
+    missing = [name for name in wanted if name not in set(present)]
+    make = f"python -m congvu_mail.secrets > {folder}/vault.yml, rồi ansible-vault encrypt {folder}/vault.yml"
+    if len(missing) == len(wanted):
+        yield f"{folder}/vault.yml: chưa có mật khẩu nào. Cách sửa: {make}."
+    elif missing:
+        yield f"{folder}/vault.yml: thiếu {', '.join(missing)}. Cách sửa: thêm vào bằng ansible-vault edit."
+    for name, hosts in groups.items():
+        if not hosts:
+            yield f"hosts.yml: {name}: nhóm không có máy nào. Cách sửa: thêm ít nhất một máy vào nhóm này trong hosts.yml."
+
+
+def place(folder: Path, name: str) -> str:
+    """File and line where a variable is set; without a line when that is elsewhere (another inventory, -e)."""
+    for path in sorted(folder.glob("*.yml")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if line.startswith(f"{name}:"):
+                return f"{path}:{number}"
+    return "-e hoặc inventory khác"
