@@ -34,6 +34,8 @@ up() {
     if podman container exists "$name"; then
         podman start "$name" >/dev/null
     else
+        # Each host's systemd takes about ten inotify instances, and all containers share this machine's limit of 128.
+        [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -ge 1024 ] || sysctl -qw fs.inotify.max_user_instances=1024 || true
         [ -n "$image" ] || image=$("$here/image.sh")
         ( flock 8; podman network exists "$network" ||
             podman network create --internal --disable-dns --subnet "$subnet" "$network" >/dev/null ) 8>"$root/build/lab/network.lock"
