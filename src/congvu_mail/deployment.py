@@ -77,6 +77,7 @@ SETTINGS = {
         'giờ trong dấu nháy như "17:00", hoặc ""',
     ),
     "deployment_online": BOOLEAN,
+    "deployment_recall_two_persons": BOOLEAN,
     "deployment_apt_sources": Form(_each(_has("uris", "suites")), "một danh sách {uris, suites, components, signed_by}"),
     "deployment_ntp_servers": TEXTS,
     "deployment_dns_forwarders": ADDRESSES,
