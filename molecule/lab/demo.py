@@ -336,6 +336,8 @@ def main(arguments: list[str]) -> int:
         print("usage: bin/demo [PROVINCE] | bin/demo --destroy [PROVINCE]", file=sys.stderr)
         return 2
     try:
+        if os.geteuid():
+            raise Failed("it makes containers with a network of their own, which takes root: run sudo bin/demo.")
         demo = Demo(names[0] if names else "quang-tri")
         if destroy:
             demo.destroy()

@@ -1,7 +1,8 @@
 #!/bin/sh
 # host.sh -- test hosts: Debian 13 systemd containers that look like ordinary machines, reached over ssh.
 #
-#   host.sh up NAME FQDN [IMAGE]    make (or start) a host; prints its address. IMAGE: default from image.sh
+#   host.sh up NAME FQDN [IMAGE [ADDRESS]]
+#                                   make (or start) a host; prints its address. IMAGE, also when empty: from image.sh; ADDRESS: the next
 #   host.sh down NAME...            remove hosts; no error when there are none
 #   host.sh exec NAME CMD...        run a command as root on a host, without ssh
 #   host.sh key                     print the path of the private ssh key that opens every host
@@ -29,7 +30,7 @@ make_key() {
 address() { podman inspect --format "{{(index .NetworkSettings.Networks \"$network\").IPAddress}}" "$1"; }
 
 up() {
-    name=$1 fqdn=$2 image=${3-}
+    name=$1 fqdn=$2 image=${3-} wanted=${4-}
     make_key
     if podman container exists "$name"; then
         podman start "$name" >/dev/null
@@ -39,7 +40,7 @@ up() {
         [ -n "$image" ] || image=$("$here/image.sh")
         ( flock 8; podman network exists "$network" ||
             podman network create --internal --disable-dns --subnet "$subnet" "$network" >/dev/null ) 8>"$root/build/lab/network.lock"
-        podman run --detach --name "$name" --hostname "$fqdn" --systemd=always --network "$network" --dns=none --no-hosts \
+        podman run --detach --name "$name" --hostname "$fqdn" --systemd=always --network "$network${wanted:+:ip=$wanted}" --dns=none --no-hosts \
             --cap-add=SYS_ADMIN,SYS_PTRACE,NET_ADMIN,NET_RAW --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
             --stop-timeout 20 "$image" /sbin/init >/dev/null
     fi
@@ -70,11 +71,11 @@ PY
 }
 
 case ${1-} in
-up)     shift; [ $# -ge 2 ] || die "usage: up NAME FQDN [IMAGE]"; up "$@" ;;
+up)     shift; [ $# -ge 2 ] || die "usage: up NAME FQDN [IMAGE [ADDRESS]]"; up "$@" ;;
 down)   shift; for n; do podman rm --force --ignore --time 0 "$n" >/dev/null; done ;;
 exec)   shift; n=$1; shift; podman exec -i "$n" "$@" ;;
 key)    make_key; echo "$key" ;;
 commit) podman stop --time 30 "$2" >/dev/null
         podman commit --quiet "$2" "$3" >/dev/null ;;
-*)      die "usage: up NAME FQDN [IMAGE] | down NAME... | exec NAME CMD... | key | commit NAME IMAGE" ;;
+*)      die "usage: up NAME FQDN [IMAGE [ADDRESS]] | down NAME... | exec NAME CMD... | key | commit NAME IMAGE" ;;
 esac

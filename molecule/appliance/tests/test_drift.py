@@ -1,6 +1,20 @@
-"""What hands changed on the host is predicted by --check --diff, repaired by a run, and gone after it."""
+"""What hands changed on the host is predicted by --check --diff, repaired by a run, and gone after it. A run that is killed does no harm
+that the next one does not mend.
+"""
 
+import contextlib
+import json
+import os
+import pathlib
+import random
 import re
+import signal
+import subprocess
+import time
+
+import yaml
+from conftest import ROOT
+from webmail import fetch
 
 # Name of the change, the command that makes it, and the task whose prediction must show it.
 CHANGES = {
@@ -26,6 +40,7 @@ CHANGES = {
     "nginx masked": "systemctl mask --now nginx",
     "package removed": "dpkg --force-all --remove dovecot-pop3d",
 }
+UNITS = ["chrony", "clamav-daemon", "dovecot", "nftables", "nginx", "postfix", "rspamd", "slapd", "unbound", "valkey-server"]
 
 
 def changed_tasks(output):
@@ -52,17 +67,86 @@ def test_twenty_changes_are_predicted_and_repaired(system):
     assert all(name.partition(" : ")[2].startswith(("Run ", "Let nginx")) for name in foretold - done), foretold - done
     again = system.playbook("playbooks/site.yml", "--check")
     assert re.findall(r"changed=(\d+)", again.stdout).count("0") == len(re.findall(r"changed=", again.stdout)), changed_tasks(again.stdout)
-    for unit in ("postfix", "dovecot", "nginx", "nftables", "slapd", "rspamd", "valkey-server", "clamav-daemon", "unbound", "chrony"):
-        assert system.run("systemctl", "is-active", unit).strip() == "active", unit
+    assert running(system)["stopped"] == []
+
+
+# One change for each kind of service: what is asked for, and the word of `running` that then has to hold.
+OTHER = {
+    "deployment_management_networks": ["10.201.0.0/24", "198.51.100.0/24"],
+    "wiring_password_policy_common": {"history": 3, "max_failures": 4, "forbid_personal_data": True},
+    "wiring_transport_limit": 41000000,
+    "dovecot_protocols": ["imap", "lmtp", "sieve"],
+    "roundcube_title": "Thư thử ngắt giữa chừng",
+}
+KILLS = 3
+
+
+def running(system):
+    """What the services do, asked of themselves and not of their files."""
+    policy = "ldapsearch -QLLLY EXTERNAL -H ldapi:/// -b '' -s base namingContexts | sed -n 's/^namingContexts: \\(dc=.*\\)/\\1/p'"
+    suffix = system.run("sh", "-c", policy).strip()
+    search = f"ldapsearch -QLLLY EXTERNAL -H ldapi:/// -b cn=user,ou=policies,{suffix} -s base pwdMaxFailure"
+    session = system.smtp("submission")
+    size = int(session.esmtp_features["size"])
+    session.close()
+    _status, _headers, page = fetch(system.address, system.access["webmail_url"], system.access["ca_certificate"])
+    return {
+        "firewall": "198.51.100.0/24" in system.run("nft", "list", "ruleset"),
+        "directory": int(re.search(r"pwdMaxFailure: (\d+)", system.run("sh", "-c", search))[1]),
+        "scanner": int(re.search(r"^StreamMaxLength (\d+)", system.run("cat", "/etc/clamav/clamd.conf"), re.MULTILINE)[1]),
+        "mta": size,
+        "pop3": bool(system.run("sh", "-c", "ss -Htln sport = :995")),
+        "webmail": re.search(r"<title>(.*?)</title>", page)[1],
+        "stopped": [unit for unit in UNITS if system.run("systemctl", "is-active", unit, check=False).strip() != "active"],
+    }
+
+
+def descendants(parent):
+    """Process ids below a process: Ansible's workers have sessions of their own, a signal to the group misses them."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            words = stat.read_text().rpartition(")")[2].split()
+            if int(words[1]) == parent:
+                child = int(stat.parent.name)
+                found += [child, *descendants(child)]
+    return found
+
+
+def killed_run(system, changes, delay, *options):
+    """Start site.yml, kill it `delay` seconds after so many changes; what it said, and whether it was still running then."""
+    argv = [*system.access["ansible"], "playbooks/site.yml", *options]
+    output = []
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True) as process:
+        for line in process.stdout:
+            output.append(line)
+            changes -= line.startswith("changed:")
+            if not changes:
+                break
+        time.sleep(delay)
+        alive = process.poll() is None
+        for pid in [process.pid, *descendants(process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    return "".join(output), alive
+
+
+def test_a_killed_run_converges_on_the_next(system):
+    before = running(system)
+    points = random.Random(20261122)
+    wanted = ("--extra-vars", json.dumps(OTHER))
+    for _ in range(KILLS):
+        output, alive = killed_run(system, points.randint(1, 3), points.uniform(0, 2), *wanted)
+        assert alive, f"nothing left to kill: {output[-2000:]}"
+    last = system.playbook("playbooks/site.yml", *wanted)
+    assert last.returncode == 0, last.stdout[-4000:] + last.stderr[-2000:]
+    after = running(system)
+    assert OTHER["roundcube_title"] in after.pop("webmail")
+    assert after == {"firewall": True, "directory": 4, "scanner": 41000000, "mta": 41000000, "pop3": False, "stopped": []}, before
 
 
 def test_secrets_never_show(system):
-    """Neither a run nor its --diff prints a password of the vault."""
-    import subprocess
-
-    import yaml
-    from conftest import ROOT
-
+    """Neither a run nor its --diff prints a password of the vault. This one also leads back from the test above."""
     folder = ROOT / "build" / "demo" / "quang-tri"
     vault = subprocess.run(
         [
