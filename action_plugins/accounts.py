@@ -6,11 +6,12 @@ Reads the directory (module ``directory_export``), makes the plan on the control
 variables. In check mode the same plan is made and compared, nothing is sealed and nothing is changed.
 
 Arguments: those of the role ``accounts`` (roles/accounts/meta/argument_specs.yml) without the prefix.
-Result: ``summary`` (Vietnamese lines), ``sealed`` (files written), ``counts``, ``done``.
+Result: ``summary`` (Vietnamese lines), ``sealed`` (paths of the files written), ``counts``, ``done``.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import datetime
 import gc
@@ -46,8 +47,7 @@ class ActionModule(ActionBase):
         today = datetime.date.fromisoformat(str(given.get("today"))) if given.get("today") else now.date()
         rules = directory.Rules(**{field.name: given[field.name] for field in dataclasses.fields(directory.Rules)})
         box = handover.Handover(given["handover_directory"], *self._seal(given["handover_recipients"]))
-        export = self._module("directory_export", {"suffix": rules.suffix}, task_vars)
-        plan = self._plan(given, rules, export["content"], now, today)
+        plan = self._plan(given, rules, now, today, task_vars)
         summary = plan.summary()
         if given.get("plan_file"):
             rows = [dict(zip(directory.COLUMNS, row.cells(), strict=True)) for row in plan.rows]
@@ -68,16 +68,20 @@ class ActionModule(ActionBase):
             "changed": result["changed"],
             "done": result["done"],
             "counts": dict(plan.counts()),
-            "summary": summary + [f"Mật khẩu ban đầu đã niêm phong: {name}" for name in box.written],
+            "summary": summary + box.summary(),
             "sealed": box.written,
             "diff": {"prepared": table + "\n" if plan.stages else ""},
         }
 
-    @staticmethod
-    def _plan(given: dict[str, Any], rules: directory.Rules, export: str, now: datetime.datetime, today: datetime.date) -> directory.Plan:
+    def _plan(
+        self, given: dict[str, Any], rules: directory.Rules, now: datetime.datetime, today: datetime.date, task_vars: dict[str, Any] | None
+    ) -> directory.Plan:
         try:
-            register = registers.read(given["register"], rules.naming, one_per_person=given["one_per_person"])
-            return directory.make_plan(register, directory.Directory.load(export), rules, now, today)
+            # The register is read while the directory host reads the directory.
+            with concurrent.futures.ThreadPoolExecutor(1) as other:
+                register = other.submit(registers.read, given["register"], rules.naming, one_per_person=given["one_per_person"])
+                export = self._module("directory_export", {"suffix": rules.suffix, "attributes": directory.READ}, task_vars)
+            return directory.make_plan(register.result(), directory.Directory.load(export["content"]), rules, now, today)
         except (RosterError, NamingError) as error:
             raise AnsibleActionFail(str(error)) from None
 

@@ -44,7 +44,8 @@ class ActionModule(ActionBase):
             rules = address_book.Rules.of(given["policy"])
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from None
-        export = self._execute_module(module_name="directory_export", module_args={"suffix": given["suffix"]}, task_vars=task_vars)
+        wanted_of = {"suffix": given["suffix"], "attributes": address_book.ATTRIBUTES}
+        export = self._execute_module(module_name="directory_export", module_args=wanted_of, task_vars=task_vars)
         if export.get("failed"):
             raise AnsibleActionFail(export.get("msg", "directory_export failed"))
         entries = (mailbox.attributes for mailbox in Directory.load(export["content"]).mailboxes)

@@ -51,7 +51,8 @@ def measure(folder: str, policy: str) -> dict[str, float]:
     del entries
     with timed("first_plan"):
         plan = directory.make_plan(register, directory.Directory([], []), rules, NOW)
-    ledger, mailboxes = ([[operation["dn"], operation["attributes"]] for operation in stage] for stage in plan.stages)
+    ledger = [operation["attributes"] for operation in plan.stages[0]]
+    mailboxes = [[operation["dn"], operation["attributes"]] for operation in plan.stages[1]]
     export = base64.b64encode(zlib.compress(json.dumps({"mailboxes": mailboxes, "ledger": ledger}).encode())).decode()
     del plan, ledger, mailboxes
     with timed("second_plan"):

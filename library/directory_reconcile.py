@@ -38,7 +38,6 @@ unchanged:
   returned: always
 """
 
-import collections
 import gc
 import json
 
@@ -46,11 +45,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 try:
     import ldap
+    import ldap.controls
+    import ldap.extop
 except ImportError:
     ldap = None
 
-# Additions under way at a time: enough that the directory has always one more; more of them do not make it faster.
-WINDOW = 16
+# Operations in a transaction (RFC 5805): one commit to disk for all of them, and a page of an index is written once for all that touch it.
+# A login that notes its time waits for the commit, a second at most.
+BATCH = 1000
+START, SPECIFICATION, END = "1.3.6.1.1.21.1", "1.3.6.1.1.21.2", "1.3.6.1.1.21.3"
 OPERATIONAL = ["*", "pwdPolicySubentry", "pwdReset"]
 
 
@@ -67,63 +70,87 @@ def entry_of(connection, dn):
         return None
 
 
-def modify(connection, operation, check):
-    """Set what differs from an entry; whether something did."""
-    dn, present = operation["dn"], entry_of(connection, operation["dn"])
+def differing(connection, operation):
+    """What a modification has to change in an entry: {attribute: values}."""
+    present = entry_of(connection, operation["dn"])
     if present is None:
         raise ldap.NO_SUCH_OBJECT({"desc": "No such object"})
-    wanted = encoded(operation["replace"])
-    differing = {name: values for name, values in wanted.items() if set(values) != set(present.get(name, []))}
-    if differing and not check:
-        connection.modify_s(dn, [(ldap.MOD_REPLACE, name, values or None) for name, values in differing.items()])
-    return bool(differing)
+    return {name: values for name, values in encoded(operation["replace"]).items() if set(values) != set(present.get(name, []))}
 
 
-def outcome(connection, act, *arguments):
-    """(whether something changed, why the directory refused it or "")."""
+def ask(connection, operation, changes, controls=None):
+    """Ask for an operation; the number of the message."""
+    if operation["verb"] == "add":
+        return connection.add_ext(operation["dn"], list(encoded(operation["attributes"]).items()), controls)
+    changes = [(ldap.MOD_REPLACE, name, values or None) for name, values in changes.items()]
+    return connection.modify_ext(operation["dn"], changes, controls)
+
+
+def together(connection, batch):
+    """Carry out (operation, changes) as one transaction; LDAPError when the directory refuses one of them: then nothing is changed."""
+    name = connection.extop_s(ldap.extop.ExtendedRequest(START, None))[1] or b""
+    within = [ldap.controls.RequestControl(SPECIFICATION, True, name)]
+    commit = False
     try:
-        return act(connection, *arguments), ""
+        for operation, changes in batch:
+            connection.result(ask(connection, operation, changes, within))
+        commit = True
+    finally:
+        # SEQUENCE { commit BOOLEAN, identifier OCTET STRING }
+        body = bytes([1, 1, 0xFF * commit, 4, len(name)]) + name
+        connection.extop_s(ldap.extop.ExtendedRequest(END, bytes([0x30, len(body)]) + body))
+
+
+def alone(connection, operation, changes):
+    """Carry out one operation; (whether it changed something, why the directory refused it or "")."""
+    try:
+        connection.result(ask(connection, operation, changes))
+        return True, ""
     except ldap.SERVER_DOWN:
         raise
-    except ldap.LDAPError as error:
-        details = error.args[0] if error.args and isinstance(error.args[0], dict) else {"desc": str(error)}
-        return False, f"{details.get('desc', '')} {details.get('info', '')}".strip() or "no reason given"
-
-
-def absent(connection, operation):
-    """Whether there is no such entry yet."""
-    return entry_of(connection, operation["dn"]) is None
-
-
-def added(connection, message):
-    """Whether the addition that this message asked for made the entry."""
-    try:
-        connection.result(message)
     except ldap.ALREADY_EXISTS:
         # Done by a run that was killed. What the entry got since then stays.
-        return False
-    return True
+        return False, ""
+    except ldap.LDAPError as error:
+        return False, said(error)
+
+
+def said(error):
+    """What the directory says about a refusal."""
+    details = error.args[0] if error.args and isinstance(error.args[0], dict) else {"desc": str(error)}
+    return f"{details.get('desc', '')} {details.get('info', '')}".strip() or "no reason given"
 
 
 def carry_out(connection, stage, check):
-    """Do the operations of a stage; (operation, whether it changed something, refusal or "") of each.
+    """Do the operations of a stage in their order; (operation, whether it changed something, refusal or "") of each.
 
-    Modifications keep their order, since one may need what another gives up. Additions do not depend on one another (a plan gives
-    no code and no address twice): some of them are under way at a time, so that the directory never waits for the next one.
+    A transaction that fails leaves nothing behind: its operations are then tried one by one, so that only what is refused is missing.
     """
-    under_way = collections.deque()
-    for operation in stage:
-        if operation["verb"] == "modify":
-            yield (operation, *outcome(connection, modify, operation, check))
-        elif check:
-            yield (operation, *outcome(connection, absent, operation))
-        else:
-            if len(under_way) == WINDOW:
-                earlier, message = under_way.popleft()
-                yield (earlier, *outcome(connection, added, message))
-            under_way.append((operation, connection.add(operation["dn"], list(encoded(operation["attributes"]).items()))))
-    for operation, message in under_way:
-        yield (operation, *outcome(connection, added, message))
+    for start in range(0, len(stage), BATCH):
+        batch = []
+        for operation in stage[start : start + BATCH]:
+            changes = {}
+            if operation["verb"] == "modify":
+                try:
+                    changes = differing(connection, operation)
+                except ldap.NO_SUCH_OBJECT as error:
+                    yield operation, False, said(error)
+                    continue
+            if operation["verb"] == "modify" and not changes:
+                yield operation, False, ""
+            elif check:
+                yield operation, operation["verb"] == "modify" or entry_of(connection, operation["dn"]) is None, ""
+            else:
+                batch.append((operation, changes))
+        try:
+            if batch:
+                together(connection, batch)
+            yield from ((operation, True, "") for operation, _ in batch)
+        except ldap.SERVER_DOWN:
+            raise
+        except ldap.LDAPError:
+            for operation, changes in batch:
+                yield (operation, *alone(connection, operation, changes))
 
 
 def main():

@@ -55,7 +55,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
     from congvu_mail.deployment import check_deployment
-    from congvu_mail.policy import NO_TEXTS, check_policy
+    from congvu_mail.policy import NO_TEXTS, check_policy, find, load_policy
 except ImportError:
     check_policy = None
 
@@ -93,7 +93,10 @@ def main() -> None:
         module.fail_json(msg=no_inventory(file))
     problems = [str(problem) for problem in check_policy(str(file), texts or None)]
     if module.params["groups"]:
-        problems += check_deployment(file.parent, module.params["settings"], module.params["secrets"], module.params["groups"])
+        applications = find(load_policy(file).data, "single_sign_on.ldap_applications.value")
+        applications = applications if isinstance(applications, list) else []
+        given = (module.params[name] for name in ("settings", "secrets", "groups"))
+        problems += check_deployment(file.parent, *given, applications)
     if problems:
         listed = "\n".join(problems)
         module.fail_json(msg=f"Chính sách và cấu hình có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}")

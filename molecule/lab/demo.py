@@ -90,7 +90,7 @@ class Demo:
             write_secret(password, secrets.password() + "\n")
         vault = group_vars / "vault.yml"
         if not vault.exists():
-            dump(vault, secrets.generate())
+            dump(vault, secrets.generate(self.policy["single_sign_on"]["ldap_applications"]["value"] or ()))
             subprocess.run([BIN / "ansible-vault", "encrypt", "--vault-password-file", password, vault], check=True, capture_output=True)
 
     def settings(self) -> dict[str, object]:

@@ -37,12 +37,12 @@ from congvu_mail.names import fold
 # What `select` reads; a search for the directory needs no more.
 ATTRIBUTES = (
     "businessCategory",
-    "cn",
     "congvuCode",
     "congvuKind",
     "congvuOrganisation",
     "congvuPublished",
     "congvuState",
+    "displayName",
     "employeeType",
     "facsimileTelephoneNumber",
     "mail",
@@ -181,7 +181,7 @@ def select(entries: Iterable[Mapping[str, Sequence[str]]], rules: Rules) -> Dire
             people.append(entry)
         elif kind == "organisation":
             code = entry.get("congvucode", "")
-            node = Organisation(code, entry.get("cn", ""), entry.get("businesscategory", "").lower())
+            node = Organisation(code, entry.get("displayname", ""), entry.get("businesscategory", "").lower())
             if _active(entry):
                 node.row = _row(entry, rules)
             organisations[code] = node
@@ -215,7 +215,7 @@ def _one(values: Sequence[str]) -> str:
 
 
 def _active(entry: Mapping[str, str]) -> bool:
-    return entry.get("congvustate", "").lower() == "active" and bool(entry.get("cn")) and bool(entry.get("mail"))
+    return entry.get("congvustate", "").lower() == "active" and bool(entry.get("displayname")) and bool(entry.get("mail"))
 
 
 def _reason_against(entry: Mapping[str, str], rules: Rules) -> str:
@@ -233,7 +233,7 @@ def _reason_against(entry: Mapping[str, str], rules: Rules) -> str:
 
 def _row(entry: Mapping[str, str], rules: Rules) -> dict[str, str]:
     """The published fields of an entry, in the order of the policy; the organisation is filled in later."""
-    attributes = FIELD_ATTRIBUTES | {"full_name": "cn", "organisation": ""}
+    attributes = FIELD_ATTRIBUTES | {"full_name": "displayName", "organisation": ""}
     return {name: entry.get(attributes[name].lower(), "") for name in rules.fields}
 
 

@@ -84,6 +84,7 @@ SETTINGS = {
     "deployment_dns_zones": Form(_each(_has("name", "records")), "một danh sách {name, records}"),
     "deployment_management_networks": NETWORKS,
     "deployment_application_networks": NETWORKS,
+    "deployment_applications": TEXTS,
     "deployment_tls_mode": Form(lambda value: value in ("files", "internal_ca"), "files hoặc internal_ca"),
     "deployment_tls_certificate": TEXT,
     "deployment_tls_key": TEXT,
@@ -101,29 +102,37 @@ SETTINGS = {
 }
 
 
-def secret_names() -> list[str]:
-    """Every secret that is needed, `vault_x` or `vault_x.key`."""
+def secret_names(applications: Iterable[str] = ()) -> list[str]:
+    """Every secret that is needed, `vault_x` or `vault_x.key`; `applications`: those that let people log in with their mail password."""
     return [
         f"{name}.{key}" if key else name
-        for name, value in secrets.generate().items()
+        for name, value in secrets.generate(applications).items()
         for key in (value if isinstance(value, Mapping) else [""])
     ]
 
 
-def check_deployment(folder: Path, settings: Mapping[str, Any], present: Iterable[str], groups: Mapping[str, list[str]]) -> Iterator[str]:
+def check_deployment(
+    folder: Path,
+    settings: Mapping[str, Any],
+    present: Iterable[str],
+    groups: Mapping[str, list[str]],
+    applications: Iterable[str] = (),
+) -> Iterator[str]:
     """One line for each thing that is wrong.
 
     `folder`: the inventory's group_vars/all, to tell the line of a setting; `settings`: the `deployment_*` values as Ansible sees them;
-    `present`: names of the secrets that are there (never their values); `groups`: hosts by group.
+    `present`: names of the secrets that are there (never their values); `groups`: hosts by group; `applications`: those of the policy.
     """
     for name, form in SETTINGS.items():
         if name not in settings:
             yield f"{folder}/deployment.yml: {name}: thiếu biến này. Cách sửa: thêm dòng {name}, giá trị là {form.told}."
         elif not form.holds(settings[name]):
             yield f"{place(folder, name)}: {name} = {settings[name]!r}: sai dạng. Cách sửa: giá trị phải là {form.told}."
-    wanted = secret_names()
+    applications = dict.fromkeys([*applications, *filter(_named, settings.get("deployment_applications") or [])])
+    wanted = secret_names(applications)
     missing = [name for name in wanted if name not in set(present)]
-    make = f"python -m congvu_mail.secrets > {folder}/vault.yml, rồi ansible-vault encrypt {folder}/vault.yml"
+    command = " ".join(["python -m congvu_mail.secrets", *applications])
+    make = f"{command} > {folder}/vault.yml, rồi ansible-vault encrypt {folder}/vault.yml"
     if len(missing) == len(wanted):
         yield f"{folder}/vault.yml: chưa có mật khẩu nào. Cách sửa: {make}."
     elif missing:

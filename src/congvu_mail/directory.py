@@ -52,8 +52,12 @@ OWNED = (
     "congvuForbiddenInPassword",
     "pwdPolicySubentry",
 )
+# What a plan needs to know of a mailbox.
+READ = (*OWNED, "congvuCode", "congvuState", "congvuSuspendedSince")
 LABELS = {
-    "cn": "tên",
+    "cn": "tên để tìm",
+    "sn": "họ",
+    "displayName": "tên",
     "o": "cơ quan",
     "ou": "đơn vị",
     "title": "chức vụ",
@@ -75,7 +79,7 @@ LABELS = {
     "pwdPolicySubentry": "quy tắc mật khẩu",
 }
 # Of no interest to a reader beside the attribute it follows, or not for his eyes.
-SILENT = {"sn", "displayName", "mailLocalAddress"}
+SILENT = {"cn", "sn", "mailLocalAddress"}
 SECRET = {"congvuForbiddenInPassword"}
 ACTIONS = {
     "create": "Cấp mới",
@@ -88,19 +92,21 @@ ACTIONS = {
     "missing": "Không còn trong sổ đăng ký (giữ nguyên)",
 }
 COLUMNS = ("Việc", "Mã", "Tên", "Địa chỉ", "Nội dung", "Căn cứ")
+_NONE: list[str] = []
 _LIST = re.compile(r"[\s,;]+")
 _DN_SPECIAL = re.compile(r'([,+"\\<>;=#])')  # RFC 4514 2.4
-_PHONE = re.compile(r"[0-9A-Za-z '()+,./:?-]+\Z")  # PrintableString, RFC 4517 3.3.31
 
 
 # --- dates ------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=65536)
 def to_ldap_time(value: str) -> str:
     """An ISO date, or date and time, of the ledger as generalizedTime; a date stands for its first moment."""
     return datetime.datetime.fromisoformat(value).strftime("%Y%m%d%H%M%SZ")
 
 
+@lru_cache(maxsize=65536)
 def from_ldap_time(value: str) -> str:
     """The inverse of :func:`to_ldap_time`."""
     moment = datetime.datetime.strptime(value[:14], "%Y%m%d%H%M%S")
@@ -130,11 +136,11 @@ class Directory:
 
     @classmethod
     def load(cls, packed: str) -> Directory:
-        """Unpack what ``directory_export`` returned."""
+        """Unpack what ``directory_export`` returned (a plan needs the attributes :data:`READ`)."""
         content = json.loads(zlib.decompress(base64.b64decode(packed)))
         return cls(
             [Mailbox(dn, attributes) for dn, attributes in content["mailboxes"]],
-            [_ledger_row(attributes) for _dn, attributes in content["ledger"]],
+            [_ledger_row(attributes) for attributes in content["ledger"]],
         )
 
     def by_code(self) -> dict[str, Mailbox]:
@@ -266,6 +272,7 @@ class _Planner:
     ) -> None:
         self.register, self.directory, self.rules, self.today = register, directory, rules, today
         self.now = now.astimezone(datetime.UTC).strftime("%Y%m%d%H%M%SZ")
+        self.domains = rules.domains(today)
         self.present = directory.by_code()
         self.organisations = {row["code"]: row for row in register.organisations.rows}
         self.plan = Plan(living=sum(box.get("congvuState") != "terminated" for box in directory.mailboxes))
@@ -286,16 +293,21 @@ class _Planner:
         self.ledger = after
         self.current = {row["code"]: row["local_part"] for row in after.values() if row["current"] == "true"}
         self.dns = self._future_dns(settled)
-        self.holders = {box.dn: box.get("cn") for box in self.directory.mailboxes}
+        self.holders = {box.dn: box.get("displayName") for box in self.directory.mailboxes}
         self.holders |= {dn: _name(rows[code][1]) for code, dn in self.dns.items()}
         for entry in settled:
             self._mailbox(entry, *rows[entry["code"]])
+        for box in self.directory.mailboxes:
+            if box.get("congvuState") == "terminated" and box.get("congvuCode") in self.dns:
+                self._give_up(box)
         for code, (table, row) in rows.items():
             if _gone(row):
                 self._leaver(code, table, row)
         for code, box in self.present.items():
             if code not in rows and box.get("congvuState") != "terminated":
-                self.plan.rows.append(Row("missing", code, box.get("cn"), box.get("mail"), "thêm lại dòng, hoặc ghi status là left"))
+                self.plan.rows.append(
+                    Row("missing", code, box.get("displayName"), box.get("mail"), "thêm lại dòng, hoặc ghi status là left")
+                )
         if self.problems:
             raise RosterError(self.problems)
         # The ledger first: no mailbox without its address in it. Ends before beginnings: a code has one living mailbox.
@@ -441,14 +453,15 @@ class _Planner:
         if box is None:
             self._create(entry, table, row, wanted)
             return
-        differing = {name: wanted.get(name, []) for name in OWNED if set(box.attributes.get(name, [])) != set(wanted.get(name, []))}
+        present = box.attributes
+        pairs = ((name, present.get(name, _NONE), wanted.get(name, _NONE)) for name in OWNED)
+        differing = {name: new for name, old, new in pairs if old != new and set(old) != set(new)}
         if not differing:
             return
         self.changed.append({"verb": "modify", "dn": box.dn, "replace": differing})
         renamed = "mail" in differing
-        said = [self._said(name, box.attributes.get(name, []), new) for name, new in differing.items() if name not in SILENT]
-        if set(differing) <= SILENT:
-            said = [self._said("mailLocalAddress", box.attributes.get("mailLocalAddress", []), wanted["mailLocalAddress"])]
+        worth_saying = [name for name in differing if name not in SILENT] or differing
+        said = [self._said(name, box.attributes.get(name, []), differing[name]) for name in worth_saying]
         self.plan.rows.append(
             Row("rename" if renamed else "change", code, _name(row), wanted["mail"][0], "; ".join(said), entry["clause"] if renamed else "")
         )
@@ -490,21 +503,20 @@ class _Planner:
         rules, code = self.rules, entry["code"]
         kind = "organisation" if table == "organisations" else "person"
         account_class = (row.get("account_class") or "user") if kind == "person" else "user"
-        domains = rules.domains(self.today)
         local_parts = dict.fromkeys([entry["local_part"], *self.accepted.get(code, ())])
         name = _name(row)
         host = box.get("mailHost") if box else ""
         wanted = {
-            "cn": [name],
+            "cn": list(dict.fromkeys((name, names.unaccented(name)))),  # found with and without diacritics
             "sn": [row["surname"] or name.split()[0]] if kind == "person" else [name],
             "displayName": [name],
             "mail": [self._full(entry["local_part"])],
-            "mailLocalAddress": [f"{local_part}@{domain}" for local_part in local_parts for domain in domains],
+            "mailLocalAddress": [f"{local_part}@{domain}" for local_part in local_parts for domain in self.domains],
             "mailHost": [host if host in rules.mail_hosts else rules.mail_hosts[0]],
             "congvuClass": [account_class],
             "congvuQuota": [str(size_bytes(row["quota"]) if row["quota"] else rules.quota[kind])],
-            "telephoneNumber": self._phone(table, row, "phone"),
-            "facsimileTelephoneNumber": self._phone(table, row, "fax"),
+            "telephoneNumber": [row["phone"]] if row["phone"] else [],
+            "facsimileTelephoneNumber": [row["fax"]] if row["fax"] else [],
             "pwdPolicySubentry": [rules.policy(kind, account_class)],
         }
         if kind == "person":
@@ -520,7 +532,7 @@ class _Planner:
             "ou": division,
             "title": [row["title"]] if row["title"] else [],
             "employeeType": [row["category"]] if row["category"] else [],
-            "congvuPublished": [self._authorised(row)],
+            "congvuPublished": ["TRUE" if cells.truth(row["authorised"], default=False) else "FALSE"],
             "congvuOrganisation": [row["organisation"]] if row["organisation"] else [],
             "congvuLogin": ["TRUE"],
             "congvuLeaveUntil": [to_ldap_time(row["leave_until"])] if row["status"] == "leave" and row["leave_until"] else [],
@@ -547,26 +559,6 @@ class _Planner:
             division = division or [organisation["name"]]
             organisation = self.organisations[organisation["parent"]]
         return [organisation["name"]] if organisation else [], division
-
-    def _phone(self, table: str, row: Mapping[str, str], column: str) -> list[str]:
-        value = row[column]
-        if value and not _PHONE.match(value):
-            self._wrong(table, row, column, "không phải số điện thoại", "chỉ ghi chữ số, dấu cách và + ( ) . , / -")
-            return []
-        return [value] if value else []
-
-    def _authorised(self, row: Mapping[str, str]) -> str:
-        try:
-            return "TRUE" if cells.truth(row["authorised"], default=False) else "FALSE"
-        except ValueError as error:
-            self._wrong("people", row, "authorised", str(error), "ghi x, hoặc để trống")
-            return "FALSE"
-
-    def _wrong(self, table: str, row: Mapping[str, str], column: str, message: str, remedy: str) -> None:
-        source = getattr(self.register, table)
-        number = source.rows.index(row)
-        place = f"{source.path.name}, dòng {source.lines[number]}"
-        self.problems.append(Problem(table, number, row["code"], column, row[column], message, remedy, place))
 
     # --- who leaves
 
@@ -602,7 +594,21 @@ class _Planner:
         self.ended.append({"verb": "modify", "dn": box.dn, "replace": replace})
         if over:
             self._close(box.get("mail").partition("@")[0])
-        self.plan.rows.append(Row(action, box.get("congvuCode"), box.get("cn"), box.get("mail"), reason, document or clause))
+        self.plan.rows.append(Row(action, box.get("congvuCode"), box.get("displayName"), box.get("mail"), reason, document or clause))
+
+    def _give_up(self, box: Mailbox) -> None:
+        """Free the addresses of a mailbox that ended for the next one of the same person, who came back to where he had them.
+
+        The directory gives no address to two entries. The ledger keeps who had it; the ended one gets an address of its UUID instead.
+        """
+        code, listed = box.get("congvuCode"), box.attributes.get("mailLocalAddress", [])
+        taken = {f"{local_part}@{domain}" for local_part in self.accepted.get(code, ()) for domain in self.domains}.intersection(listed)
+        if taken:
+            own = self._full(box.dn.partition(",")[0].partition("=")[2])
+            kept = [address for address in listed if address not in taken]
+            self.ended.append({"verb": "modify", "dn": box.dn, "replace": {"mail": [own], "mailLocalAddress": [own, *kept]}})
+            said = f"hộp thư đã chấm dứt nhường lại {', '.join(sorted(taken))} cho hộp thư mới của chính người này"
+            self.plan.rows.append(Row("change", code, box.get("displayName"), own, said))
 
     def _close(self, local_part: str) -> None:
         """Nobody gets mail at this address from today on; it stays in the ledger for ever."""

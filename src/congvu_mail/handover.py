@@ -102,6 +102,12 @@ class Handover:
             self.written.append(str(self.folder / name))
         return {mailbox["code"]: known[mailbox["code"]]["hash"] for mailbox in created}
 
+    def summary(self) -> list[str]:
+        """What this call sealed, in Vietnamese; nothing when it sealed nothing."""
+        if not self.written:
+            return []
+        return [f"Mật khẩu ban đầu đã niêm phong: {len(self.written)} tệp, mỗi cơ quan một tệp, trong {self.folder}"]
+
     def done(self) -> None:
         """The directory has all hashes: forget them."""
         (self.folder / PENDING).unlink(missing_ok=True)

@@ -455,6 +455,7 @@ class _Checker:
         self.stages()
         self.registered()
         self.passwords()
+        self.transfers()
         data = self.document.data
         for position, alias in enumerate(data["domain_aliases"]["value"]):
             if alias["until"] and alias["until"] < alias["from"]:
@@ -482,6 +483,21 @@ class _Checker:
             path = ("password", "admin", key, "value")
             problem = f"yếu hơn quy định cho người dùng ({user[key]['value']})"
             self.report(path, admin[key]["value"], problem, "quy định cho quản trị không yếu hơn cho người dùng")
+
+    def transfers(self) -> None:
+        """What becomes of a mailbox and what becomes of its address are two leaves that say one thing."""
+        data = self.document.data
+        mailbox, change = data["termination"]["on_transfer"]["value"], data["naming"]["change"]["transfer"]["value"]
+        said = change["address"] if change["address"] == "keep" else f"{change['address']}, {change['old']}"
+        wanted = {"keep": "keep", "rename": "new, alias", "end": "new, closed"}[mailbox]
+        path = ("naming", "change", "transfer", "value")
+        if said != wanted:
+            problem = f"trái với termination.on_transfer: {mailbox}"
+            remedy = f"với {mailbox}, address và old phải là {wanted}; hoặc sửa termination.on_transfer theo Quy chế"
+            self.report(path, said, problem, remedy)
+        if mailbox == "rename" and "{organisation}" not in data["naming"]["person"]["value"]["pattern"]:
+            problem = "địa chỉ cá nhân không mang tên cơ quan nên chuyển công tác không có địa chỉ mới để đổi"
+            self.report(("termination", "on_transfer", "value"), mailbox, problem, "ghi keep, hoặc dùng {organisation} trong naming.person")
 
     def addresses(self) -> None:
         data = self.document.data

@@ -17,8 +17,9 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ _CHOICES = {
     "requests": {"act": ACTS, "channel": CHANNELS},
 }
 _MAX_BYTES = 256 * 1024 * 1024
+_PHONE = re.compile(r"[0-9A-Za-z '()+,./:?-]+\Z")  # PrintableString, RFC 4517 3.3.31
 _LIST = re.compile(r"[\s,;]+")
 
 
@@ -195,14 +197,7 @@ def _read_table(name: str, path: Path, problems: list[Problem]) -> Table:
         return table
     content = _decoded(name, path, problems)
     if content is not None:
-        try:
-            _parse(table, content, problems)
-        except csv.Error as error:
-            problems.append(
-                _file_problem(
-                    name, path, f"không đọc được như CSV ({error})", "kiểm tra dấu nháy kép chưa đóng hoặc lưu lại dạng CSV UTF-8"
-                )
-            )
+        _parse(table, content, problems)
     return table
 
 
@@ -266,8 +261,10 @@ def _parse(table: Table, content: str, problems: list[Problem]) -> None:
     reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     for _ in range(skipped):
         next(reader)
-    header = [text(cell).lower() for cell in next(reader)]
-    header_line = reader.line_num
+    (header_line, cells_of_header), *_ = [*islice(_records(reader, table, content, problems), 1), (0, [])]
+    header = [text(cell).lower() for cell in cells_of_header]
+    if not header_line:
+        return
     wrong = [f"thiếu cột {column}" for column in REQUIRED[name] if column not in header]
     wrong += [f"cột {column} ghi hai lần" for column in sorted({c for c in header if c and header.count(c) > 1})]
     if wrong:
@@ -275,9 +272,7 @@ def _parse(table: Table, content: str, problems: list[Problem]) -> None:
         return
     empty = dict.fromkeys(COLUMNS[name], "")
     table.columns = tuple(empty) + tuple(column for column in header if column and column not in empty)
-    before = reader.line_num
-    for record in reader:
-        line, before = before + 1, reader.line_num
+    for line, record in _records(reader, table, content, problems):
         values = [text(cell) if cell else "" for cell in record]
         if not any(values):
             continue
@@ -296,6 +291,19 @@ def _parse(table: Table, content: str, problems: list[Problem]) -> None:
         row = empty | {column: value for column, value in zip(header, values, strict=False) if column}
         table.rows.append(row)
         table.lines.append(line)
+
+
+def _records(reader: Any, table: Table, content: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+    """The line on which each record begins, and its cells; what cannot be read as CSV ends them with a problem."""
+    before = reader.line_num
+    try:
+        for record in reader:
+            yield before + 1, record
+            before = reader.line_num
+    except csv.Error as error:
+        begins = next(islice(io.StringIO(content), before, None), "").strip()
+        message, remedy = f"không đọc được như CSV ({error})", "kiểm tra dấu nháy kép chưa đóng, hoặc lưu lại dạng CSV UTF-8"
+        problems.append(_file_problem(table.name, table.path, message, remedy, before + 1, begins[:200]))
 
 
 def _check_cells(table: Table, problems: list[Problem]) -> None:
@@ -323,6 +331,14 @@ def _check_cells(table: Table, problems: list[Problem]) -> None:
                 size_bytes(row["quota"])
             except ValueError as error:
                 wrong("quota", str(error), "ghi số và đơn vị, ví dụ 5GiB")
+        for column in ("phone", "fax"):
+            if row.get(column) and not _PHONE.match(row[column]):
+                wrong(column, "không phải số điện thoại", "chỉ ghi chữ số, dấu cách và + ( ) . , / -")
+        if row.get("authorised"):
+            try:
+                cells.truth(row["authorised"], default=False)
+            except ValueError as error:
+                wrong("authorised", str(error), "ghi x, hoặc để trống")
         if table.name == "people" and not row["organisation"]:
             wrong("organisation", "thiếu mã cơ quan", "ghi mã cơ quan trong organisations.csv")
         if table.name == "requests":

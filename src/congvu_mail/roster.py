@@ -137,6 +137,7 @@ class Rows:
         ledger = self.ledger
         for row in self._cells("issued", rows):
             code, local_part = self._code, text(row.get("local_part")).lower()
+            dates = self._of_issue(row)
             if not code:
                 self.wrong("code", "", "thiếu mã", "ghi mã của cơ quan hoặc người đã được cấp địa chỉ này")
                 continue
@@ -153,13 +154,9 @@ class Rows:
                 )
                 continue
             ledger.take(local_part, code)
-            try:
-                current = cells.truth(row.get("current"), default=True)
-                since = cells.date(row.get("since"))
-                cells.date(row.get("until"))
-            except ValueError as error:
-                self.wrong("current/since/until", f"{row.get('current')} {row.get('since')} {row.get('until')}", str(error), "sửa ô này")
+            if dates is None:
                 continue
+            current, since = dates
             if not current:
                 continue
             if ledger.current.setdefault(code, local_part) != local_part:
@@ -171,6 +168,16 @@ class Rows:
                 )
             ledger.since[code] = since
             ledger.employer[code] = text(row.get("organisation"))
+
+    def _of_issue(self, row: Mapping[str, Any]) -> tuple[bool, str] | None:
+        """Whether an address is the current one, and since when; None when that cannot be read."""
+        try:
+            current, since = cells.truth(row.get("current"), default=True), cells.date(row.get("since"))
+            cells.date(row.get("until"))
+        except ValueError as error:
+            self.wrong("current/since/until", f"{row.get('current')} {row.get('since')} {row.get('until')}", str(error), "sửa ô này")
+            return None
+        return current, since
 
     def _new_code(self) -> bool:
         if not self._code:

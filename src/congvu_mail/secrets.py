@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fresh secrets of a deployment, as the content of its ``vault.yml``.
 
-``python -m congvu_mail.secrets > vault.yml`` writes them; encrypt the file with ``ansible-vault encrypt`` before it goes anywhere.
+``python -m congvu_mail.secrets [APPLICATION ...] > vault.yml`` writes them, also for the applications that let people log in with their
+mail password (``single_sign_on.ldap_applications``, ``deployment_applications``); encrypt the file with ``ansible-vault encrypt`` before
+it goes anywhere.
 """
 
 from __future__ import annotations
 
 import secrets
 import string
+import sys
+from collections.abc import Iterable
 
 import yaml
 
@@ -20,10 +24,10 @@ def password(length: int = 32) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
-def generate() -> dict[str, object]:
+def generate(applications: Iterable[str] = ()) -> dict[str, object]:
     """All ``vault_*`` variables that ``playbooks/group_vars/all/wiring.yml`` uses."""
     return {
-        "vault_ldap_passwords": {name: password() for name in SERVICE_ACCOUNTS},
+        "vault_ldap_passwords": {name: password() for name in (*SERVICE_ACCOUNTS, *applications)},
         "vault_valkey_password": password(),
         "vault_rspamd_password": password(),
         "vault_roundcube_des_key": password(32),
@@ -35,7 +39,7 @@ def generate() -> dict[str, object]:
 def main() -> None:
     """Print a new vault.yml."""
     print("---\n# Secrets of this deployment. Encrypt this file: ansible-vault encrypt vault.yml")
-    print(yaml.safe_dump(generate(), sort_keys=False), end="")
+    print(yaml.safe_dump(generate(sys.argv[1:]), sort_keys=False), end="")
 
 
 if __name__ == "__main__":

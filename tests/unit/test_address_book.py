@@ -431,7 +431,7 @@ def test_the_same_directory_changes_nothing_and_keeps_its_date(tmp_path):
 def test_a_change_gives_a_new_date_to_the_editions_it_touches_only(tmp_path):
     entries, rules = of_registers("tien-giang"), policy("tien-giang")
     publish(tmp_path, entries, rules, TODAY)
-    [entry] = [entry for entry in entries if entry["cn"] == ["Huỳnh Thị Mỹ Dung"]]
+    [entry] = [entry for entry in entries if entry["displayName"] == ["Huỳnh Thị Mỹ Dung"]]
     entry["congvuState"] = ["suspended"]
     touched = publish(tmp_path, entries, rules, LATER)
     assert {str(Path(path).parent) for path in touched} == {".", "co-quan/TG-STTTT"}

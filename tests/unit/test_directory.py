@@ -1,6 +1,7 @@
 """From register and directory to a plan: what is created, changed, locked, ended, and what a killed run leaves behind."""
 
 import base64
+import copy
 import csv
 import datetime
 import json
@@ -40,7 +41,7 @@ class Province:
         self.issued, self.requests = [], []
         self.entries = {}
         self.now = NOW
-        self.rules = {"on_transfer": "rename"}
+        self.rules = {"on_transfer": "end"}
 
     def row(self, code):
         return next(row for row in self.organisations + self.people if row["code"] == code)
@@ -65,7 +66,12 @@ class Province:
 
     def export(self):
         """As directory_export returns it."""
-        parts = {name: [[dn, e] for dn, e in self.entries.items() if f"ou={name}," in dn] for name in ("mailboxes", "ledger")}
+        mailboxes = [
+            [dn, {name: values for name, values in entry.items() if name in directory.READ}]
+            for dn, entry in self.entries.items()
+            if "ou=mailboxes," in dn
+        ]
+        parts = {"mailboxes": mailboxes, "ledger": [entry for dn, entry in self.entries.items() if "ou=ledger," in dn]}
         return directory.Directory.load(base64.b64encode(zlib.compress(json.dumps(parts).encode())).decode())
 
     def carry_out(self, plan, stages=3):
@@ -255,19 +261,63 @@ def test_a_rename_by_document_keeps_the_old_address_for_a_year(settled):
     assert "congvuLocalPart=nghiath_syt,ou=ledger,dc=x" in settled.entries
 
 
-def test_a_transfer_that_moves_the_mailbox(settled):
+TRANSFERS = {
+    "keep": {"address": "keep"},
+    "rename": {"address": "new", "old": "alias", "alias_months": 12},
+    "end": {"address": "new", "old": "closed"},
+}
+
+
+def transfers(province, way):
+    """What the policy says about a mailbox and about its address; the gate sees to it that both say the same."""
+    naming = copy.deepcopy(POLICY["naming"])
+    naming["change"]["transfer"]["value"] = TRANSFERS[way]
+    province.rules |= {"on_transfer": way, "naming": naming}
+
+
+def test_a_transfer_that_keeps_the_mailbox_and_its_address(settled):
+    transfers(settled, "keep")
+    uid = settled.box("N1")["uid"]
+    settled.row("N1")["organisation"] = "SNV"
+    assert settled.run().counts() == {"change": 1}
+    box = settled.box("N1")
+    assert (box["uid"], box["mail"], box["congvuOrganisation"], box["o"]) == (uid, ["nghiath_syt@x.vn"], ["SNV"], ["Sở Nội vụ"])
+    assert settled.ledger("nghiath_syt")["congvuCurrent"] == ["TRUE"]
+
+
+def test_a_transfer_that_renames_the_mailbox(settled):
+    transfers(settled, "rename")
     uid = settled.box("N1")["uid"]
     settled.row("N1")["organisation"] = "SNV"
     assert settled.run().counts() == {"rename": 1}
-    assert settled.box("N1")["mail"] == ["nghiath_snv@x.vn"]
-    assert settled.box("N1")["mailLocalAddress"] == ["nghiath_snv@x.vn"]
-    assert settled.box("N1")["uid"] == uid
+    box = settled.box("N1")
+    assert (box["uid"], box["mail"]) == (uid, ["nghiath_snv@x.vn"])
+    assert box["mailLocalAddress"] == ["nghiath_snv@x.vn", "nghiath_syt@x.vn"]
     assert settled.ledger("nghiath_syt")["congvuCurrent"] == ["FALSE"]
+    # Back again: the old address is his own, now the other one is the alias.
+    settled.row("N1")["organisation"] = "SYT"
+    settled.run()
+    assert sorted(settled.box("N1")["mailLocalAddress"]) == ["nghiath_snv@x.vn", "nghiath_syt@x.vn"]
+    assert settled.box("N1")["mail"] == ["nghiath_syt@x.vn"]
+
+
+@pytest.mark.parametrize("stages", [0, 1, 2, 3])
+def test_who_comes_back_after_a_transfer_that_ended_the_mailbox_gets_the_address_again(settled, stages):
+    transfers(settled, "end")
+    for agency in ("SNV", "SYT"):
+        settled.row("N1")["organisation"] = agency
+        settled.carry_out(settled.plan(), stages)
+        settled.run()
+    assert settled.box("N1")["mail"] == ["nghiath_syt@x.vn"]
+    held = [address for entry in settled.entries.values() for address in entry.get("mailLocalAddress", [])]
+    assert len(held) == len(set(held)), "the directory refuses an address that two entries hold"
+    assert settled.ledger("nghiath_syt")["congvuCurrent"] == ["TRUE"]
+    assert settled.ledger("nghiath_snv")["congvuCurrent"] == ["FALSE"]
 
 
 @pytest.mark.parametrize("stages", [0, 1, 2, 3])
 def test_a_transfer_that_ends_the_mailbox_even_when_killed(settled, stages):
-    settled.rules["on_transfer"] = "end"
+    transfers(settled, "end")
     settled.row("N1")["organisation"] = "SNV"
     old = settled.box("N1")
     settled.carry_out(settled.plan(), stages)
@@ -366,14 +416,19 @@ def test_the_guard_lets_few_go_and_stops_at_many(settled):
 def test_all_problems_at_once_with_file_and_line(settled):
     settled.row("SYT")["phone"] = "gọi sau №5"
     settled.row("N1").update(fax="–", authorised="có lẽ")
-    settled.issued = [{"code": "N2", "local_part": "nghiath_syt", "current": "false"}]
     with pytest.raises(RosterError) as error:
         settled.plan()
     text = str(error.value)
     assert "organisations.csv, dòng 2, cột phone, giá trị “gọi sau №5”: không phải số điện thoại" in text
     assert "people.csv, dòng 2, cột fax" in text
     assert "people.csv, dòng 2, cột authorised, giá trị “có lẽ”: không phải là true hoặc false. Cách sửa: ghi x" in text
-    assert "issued.csv, dòng 2, cột local_part, giá trị “nghiath_syt”: thư mục đã ghi địa chỉ này cho mã “N1”" in text
+
+
+def test_an_address_that_the_directory_gave_to_another_is_no_other_ones(settled):
+    settled.issued = [{"code": "N2", "local_part": "nghiath_syt", "current": "false"}]
+    with pytest.raises(RosterError) as error:
+        settled.plan()
+    assert "issued.csv, dòng 2, cột local_part, giá trị “nghiath_syt”: thư mục đã ghi địa chỉ này cho mã “N1”" in str(error.value)
 
 
 # --- details ----------------------------------------------------------------------------------------------------------

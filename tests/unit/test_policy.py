@@ -94,6 +94,39 @@ def test_rules_across_leaves_come_with_the_others(sound):
     assert paths == {"password.user.min_length.value", "password.admin.specials.value", "password.admin.classes.value"}
 
 
+@pytest.mark.parametrize(
+    ("mailbox", "address", "wanted"),
+    [
+        ("keep", {"address": "new", "old": "closed"}, "keep"),
+        ("keep", {"address": "new", "old": "alias"}, "keep"),
+        ("rename", {"address": "keep"}, "new, alias"),
+        ("rename", {"address": "new", "old": "closed"}, "new, alias"),
+        ("end", {"address": "keep"}, "new, closed"),
+        ("end", {"address": "new", "old": "alias"}, "new, closed"),
+    ],
+)
+def test_a_transfer_says_the_same_of_the_mailbox_and_of_its_address(sound, mailbox, address, wanted):
+    policy = copy.deepcopy(sound)
+    policy["termination"]["on_transfer"] = {"value": mailbox, "basis": "operator", "note": "x"}
+    policy["naming"]["person"]["value"]["pattern"] = "{given}.{organisation}"
+
+    def transfer(value):
+        found = problems(policy, "naming.change.transfer.value", value)
+        return [problem for problem in found if problem.path == "naming.change.transfer.value"]
+
+    said = only(transfer(address))
+    assert (said.problem, f"phải là {wanted};" in said.remedy) == (f"trái với termination.on_transfer: {mailbox}", True)
+    right = {"keep": {"address": "keep"}, "rename": {"address": "new", "old": "alias"}, "end": {"address": "new", "old": "closed"}}
+    assert transfer(right[mailbox]) == []
+
+
+def test_an_address_without_the_organisation_cannot_be_renamed_at_a_transfer(sound):
+    policy = copy.deepcopy(sound)
+    policy["naming"]["change"]["transfer"]["value"] = {"address": "new", "old": "alias"}
+    found = problems(policy, "termination.on_transfer.value", "rename")
+    assert "không mang tên cơ quan" in only(found).problem
+
+
 def test_a_file_that_is_missing_or_not_utf8(tmp_path):
     assert "không đọc được tệp" in only(check_policy(tmp_path / "absent.yml")).problem
     (tmp_path / "policy.yml").write_bytes("mail_policy: mật".encode("utf-16"))

@@ -46,6 +46,8 @@ def refused(path, **options) -> str:
         "\n,,\nCode, FULL_NAME ,Organisation,\n\nP ,\u00a0Lê  Văn\u200b An ,S,\n,,,\n",
         'code,full_name,organisation\n"P","Le\u0302 Va\u0306n An","S"\n',  # NFD
         "full_name,code,organisation,đơn vị cũ\nLê Văn An,P,S,Sở cũ\n",
+        # everything at once
+        '\ufeffsep=;\r\n;;;\r\n Full_Name ;code;ORGANISATION;\r\n;;;\r\n"Le\u0302\u00a0Va\u0306n  An\u200b";  P ;S\u00a0;\r\n;;;\r\n',
     ],
 )
 def test_what_spreadsheets_write_is_read(folder, people):
@@ -100,6 +102,17 @@ def test_every_bad_row_of_every_file_is_listed_with_its_line(folder):
     ):
         assert f"{place}, giá trị “{value}”" in text
     assert "có 14 lỗi" in text
+
+
+def test_a_quote_that_is_never_closed_is_found_on_its_line(folder):
+    text = refused(folder(people='code,full_name,organisation\nP,Lê An,S\nQ,"Lê Bình,S\nR,Lê Cúc,S\n'))
+    assert 'people.csv, dòng 3, cột (cả dòng), giá trị “Q,"Lê Bình,S”: không đọc được như CSV' in text
+
+
+def test_everything_wrong_in_a_row_of_the_ledger_is_said(folder):
+    text = refused(folder(issued="code,local_part,current\nP,a..b,maybe\n"))
+    assert "dòng 2, cột local_part" in text
+    assert "dòng 2, cột current/since/until, giá trị “maybe" in text
 
 
 def test_one_mailbox_a_person(folder):

@@ -5,6 +5,8 @@ import csv
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 
@@ -105,6 +107,16 @@ def test_every_row_has_a_mailbox_and_its_address_is_in_the_ledger(host):
     assert person["pwdPolicySubentry"] == [f"cn=admin,ou=policies,{SUFFIX}"]
     assert person["congvuQuota"] == ["2147483648"]
     assert entry(host, "BG-STTTT")["congvuDelegate"] == entry(host, "BG-N003")["dn"]
+
+
+@pytest.mark.parametrize("typed", ["ha thi sen", "THI SEN", "Hà Thị Sen", "thị sen"])
+def test_a_name_is_found_with_and_without_diacritics(host, typed):
+    """The filter is the one that the webmail makes of a word typed into its search box."""
+    filter_ = f"(&(objectClass=congvuMailbox)(congvuState=active)(|(displayName=*{typed}*)(cn=*{typed}*)(mail=*{typed}*)(o=*{typed}*)))"
+    found = host.check_output(
+        f"ldapsearch -LLLQ -Y EXTERNAL -H ldapi:/// -o ldif-wrap=no -b ou=mailboxes,{SUFFIX} {shlex.quote(filter_)} congvuCode"
+    )
+    assert re.findall(r"^congvuCode: (.*)$", found, re.MULTILINE) == ["BG-N009"]
 
 
 def test_the_sealed_password_opens_the_mailbox_and_must_be_changed(host):

@@ -234,6 +234,25 @@ def test_a_service_reads_what_it_searches_and_returns(name):
     assert not search(*service(name), what="(congvuForbiddenInPassword=19800102)")
 
 
+def test_an_application_finds_a_person_and_lets_the_directory_prove_the_password():
+    def login(address, password):
+        found = search(*service("portal"), what=f"(mailLocalAddress={address})")
+        return [tool("ldapwhoami", dn(uid), password).rc for uid in found]
+
+    assert login("nguyenvanan@example.gov.vn", OWN) == [0]
+    assert login("nguyenvanan@example.gov.vn", "wrong") == [49]
+    # An initial password opens no application, nor does a locked mailbox.
+    assert login("tranthibinh@example.gov.vn", INITIAL) == login("lethicuc@example.gov.vn", OWN) == []
+
+
+def test_an_application_cannot_copy_the_directory(host):
+    root(host, "ldapadd", entry("moi", mail="moi@example.gov.vn", mailLocalAddress="moi@example.gov.vn"))
+    result = tool(f"ldapsearch -LLL -b {MAILBOXES} (mail=*) mail", *service("portal"))
+    assert (result.rc, "Size limit exceeded (4)" in result.stderr, result.stdout.count("mail: ")) == (4, True, 4)
+    assert len(search(*service("roundcube"))) == 6
+    assert set(search(*service("portal"), what="(mail=moi@example.gov.vn)")) == {"moi"}
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_reads_nothing_elsewhere_and_writes_nothing(name):
     for base in (f"ou=ledger,{SUFFIX}", f"ou=services,{SUFFIX}", "cn=accesslog", "cn=config", "cn=monitor"):
