@@ -35,9 +35,10 @@ _OTHER_NAME = "địa chỉ đúng quy tắc của dòng này nhưng tên khác"
 
 # Attributes of LDIF and columns of CSV exports, in small letters without separators; the first that has a value counts.
 _FIELDS = {
-    "address": ("mail", "email", "emailaddress", "zimbramaildeliveryaddress", "address", "mailbox", "account", "username", "uid", "name"),
+    "address": ("zimbramaildeliveryaddress", "mail", "email", "emailaddress", "address", "mailbox", "account", "username", "uid", "name"),
     "name": ("displayname", "fullname", "realname", "hovaten", "hoten", "cn"),
     "aliases": ("zimbramailalias", "mailalternateaddress", "maillocaladdress", "aliases", "alias"),
+    "class": ("objectclass",),
     "organisation": ("company", "department", "organization", "organisation", "coquan", "donvi", "ou", "o"),
     "domain": ("domain",),
     "created": ("zimbracreatetimestamp", "createtimestamp", "created"),
@@ -91,7 +92,7 @@ def read_export(path: str | Path, domain: str) -> tuple[list[Account], list[str]
 def _records(content: str, path: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
     """(line, values by field) of every record, whatever the format."""
     first = next((line for line in content.splitlines() if line.strip()), "")
-    if re.match(r"(dn|version|#)\s*:?", first, re.IGNORECASE) and re.search(r"^dn::? ", content, re.MULTILINE):
+    if re.match(r"(dn|version|#)\s*:?", first, re.IGNORECASE) and re.search(r"^(dn::?|# name) ", content, re.MULTILINE):
         yield from _ldif(content)
         return
     try:
@@ -124,7 +125,7 @@ def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _ldif(content: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
-    """Records of RFC 2849: folded lines, base64 values, comments."""
+    """Records of RFC 2849: folded lines, base64 values, comments; also as `zmprov -l gaa -v` prints them (`# name ADDRESS` for a dn)."""
     pairs: list[tuple[str, str]] = []
     begin = 0
     lines = content.replace("\r\n", "\n").split("\n")
@@ -139,6 +140,9 @@ def _ldif(content: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
             if pairs:
                 yield begin, _gathered(pairs)
             pairs = []
+        elif line.startswith("# name "):
+            begin = begin if pairs else here
+            pairs.append(("zimbramaildeliveryaddress", line.removeprefix("# name ")))
         elif not line.startswith("#") and ":" in line:
             attribute, _, value = line.partition(":")
             if value.startswith(":"):
@@ -155,11 +159,18 @@ def _ldif(content: str) -> Iterator[tuple[int, dict[str, list[str]]]]:
 def _account(line: int, record: Mapping[str, list[str]], domain: str) -> Account | str:
     """The account in a record, or why there is none."""
     found = {field: next((record[column] for column in columns if record.get(column)), []) for field, columns in _FIELDS.items()}
+    if "zimbraalias" in map(str.lower, found["class"]):
+        return "là bí danh; tài khoản của nó đã ghi ở zimbraMailAlias"
     if not found["address"]:
         return "không có địa chỉ"
     own_domain = found["domain"][0].lower() if found["domain"] else domain
     addresses = []
-    for value in (*found["address"], *(part for alias in found["aliases"] for part in re.split(r"[\s,;]+", alias))):
+    # The address of delivery may be one within the old system; what stands in mail belongs to the account as well.
+    for value in (
+        *found["address"],
+        *record.get("mail", ()),
+        *(part for alias in found["aliases"] for part in re.split(r"[\s,;]+", alias)),
+    ):
         local_part, _, at = value.lower().rpartition("@") if "@" in value else (value.lower(), "", own_domain)
         if at == domain and local_part not in addresses:
             addresses.append(local_part)
@@ -316,7 +327,7 @@ def read_decisions(path: Path, codes: Iterable[str]) -> list[dict[str, str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; 0: ledger written, 1: something cannot be read, 2: decisions are open."""
     parser = argparse.ArgumentParser(prog="python -m congvu_mail.existing", description="Nhập địa chỉ của hệ thống thư đang có")
-    parser.add_argument("export", help="tệp xuất của hệ thống cũ: LDIF, CSV của Zimbra hoặc MDaemon, danh sách địa chỉ")
+    parser.add_argument("export", help="tệp của hệ thống cũ: LDIF, zmprov -l gaa -v, CSV của Zimbra hoặc MDaemon, danh sách địa chỉ")
     parser.add_argument("--domain", required=True, help="tên miền thư; địa chỉ của tên miền khác được bỏ qua")
     parser.add_argument("--register", required=True, help="thư mục sổ đăng ký")
     parser.add_argument("--policy", required=True, help="policy.yml của tỉnh")

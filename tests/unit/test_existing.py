@@ -88,7 +88,68 @@ MDAEMON = """"MailBox", "Domain", "FullName", "MailDir", "Alias", "Created"
 """
 
 
-@pytest.mark.parametrize("export", [LDIF, ZIMBRA, MDAEMON, "\ufeff" + ZIMBRA.replace(",", ";"), LDIF.replace("\n", "\r\n")])
+# As slapcat writes entries of Zimbra: every address in mail, in any order; an alias has an entry of its own.
+SLAPCAT = f"""dn: uid=lean.old,ou=people,dc=quangtri,dc=gov,dc=vn
+objectClass: inetOrgPerson
+objectClass: zimbraAccount
+objectClass: amavisAccount
+uid: lean.old
+mail: an.le@quangtri.gov.vn
+mail: lean.old@quangtri.gov.vn
+zimbraMailAlias: an.le@quangtri.gov.vn
+zimbraMailDeliveryAddress: lean.old@quangtri.gov.vn
+displayName:: {b64("Lê Văn An")}
+zimbraAccountStatus: locked
+zimbraMailStatus: enabled
+zimbraCreateTimestamp: 20190203040506.123Z
+userPassword:: e1NTSEF9eA==
+
+dn: uid=an.le,ou=people,dc=quangtri,dc=gov,dc=vn
+objectClass: zimbraAlias
+uid: an.le
+zimbraAliasTargetId: 5f0e7a1e-0000-4000-8000-000000000001
+zimbraCreateTimestamp: 20190203040507Z
+
+dn: uid=khcn,ou=people,dc=quangtri,dc=gov,dc=vn
+objectClass: zimbraAccount
+uid: khcn
+mail: khcn@quangtri.gov.vn
+zimbraMailDeliveryAddress: khcn@store1.quangtri.local
+displayName:: {b64("Sở Khoa học và Công nghệ")}
+zimbraAccountStatus: active
+
+dn: uid=gone,ou=people,dc=quangtri,dc=gov,dc=vn
+objectClass: zimbraAccount
+mail: gone@quangtri.gov.vn
+zimbraMailDeliveryAddress: gone@quangtri.gov.vn
+cn: gone
+zimbraAccountStatus: closed
+"""
+ZMPROV = """# name lean.old@quangtri.gov.vn
+cn: Lê Văn An
+displayName: Lê Văn An
+mail: lean.old@quangtri.gov.vn
+mail: an.le@quangtri.gov.vn
+objectClass: zimbraAccount
+uid: lean.old
+zimbraAccountStatus: active
+zimbraCreateTimestamp: 20190203040506Z
+zimbraMailAlias: an.le@quangtri.gov.vn
+
+# name khcn@quangtri.gov.vn
+displayName: Sở Khoa học và Công nghệ
+mail: khcn@quangtri.gov.vn
+zimbraAccountStatus: active
+
+# name gone@quangtri.gov.vn
+displayName: Ho Van Gone
+zimbraAccountStatus: closed
+"""
+
+
+@pytest.mark.parametrize(
+    "export", [LDIF, SLAPCAT, ZMPROV, ZIMBRA, MDAEMON, "\ufeff" + ZIMBRA.replace(",", ";"), LDIF.replace("\n", "\r\n")]
+)
 def test_an_export_becomes_the_ledger(run, folder, export):
     status, ledger, printed = run(export)
     assert status == 0, printed
