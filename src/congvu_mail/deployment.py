@@ -128,7 +128,8 @@ def check_deployment(
             yield f"{folder}/deployment.yml: {name}: thiếu biến này. Cách sửa: thêm dòng {name}, giá trị là {form.told}."
         elif not form.holds(settings[name]):
             yield f"{place(folder, name)}: {name} = {settings[name]!r}: sai dạng. Cách sửa: giá trị phải là {form.told}."
-    applications = dict.fromkeys([*applications, *filter(_named, settings.get("deployment_applications") or [])])
+    further = settings.get("deployment_applications")
+    applications = dict.fromkeys(filter(_named, [*applications, *(further if isinstance(further, list) else [])]))
     wanted = secret_names(applications)
     missing = [name for name in wanted if name not in set(present)]
     command = " ".join(["python -m congvu_mail.secrets", *applications])

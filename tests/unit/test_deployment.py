@@ -80,6 +80,16 @@ def test_what_is_missing_comes_all_at_once(tmp_path):
     assert found[2:] == ["hosts.yml: mta: nhóm không có máy nào. Cách sửa: thêm ít nhất một máy vào nhóm này trong hosts.yml."]
 
 
+def test_each_application_needs_a_password(tmp_path):
+    values = settings(PROVINCES[0]) | {"deployment_applications": ["portal", "khao-sat"]}
+    groups = {"mta": ["mail"]}
+    (found,) = deployment.check_deployment(tmp_path, values, deployment.secret_names(), groups, ["portal"])
+    assert "thiếu vault_ldap_passwords.portal, vault_ldap_passwords.khao-sat." in found
+    assert list(deployment.check_deployment(tmp_path, values, deployment.secret_names(["portal", "khao-sat"]), groups, ["portal"])) == []
+    (found,) = deployment.check_deployment(tmp_path, values, [], groups)
+    assert "python -m congvu_mail.secrets portal khao-sat > " in found
+
+
 # ---- As the operator sees it: the real playbook, an inventory of its own ------------------------------------
 
 
