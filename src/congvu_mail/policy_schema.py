@@ -558,7 +558,7 @@ REPORT_TYPE = Enum(
 )
 AVAILABILITY = Enum(
     {
-        "24x7": ("liên tục 24/24 giờ, 7 ngày trong tuần", r"24/24|24/7|24 giờ"),
+        "24x7": ("liên tục 24/24 giờ", r"24/24|24/7|24 giờ"),
         "continuous": ("liên tục, thông suốt", r"liên tục|thông suốt"),
     }
 )
