@@ -159,9 +159,9 @@ def test_missing_files_and_folders(tmp_path):
 )
 def test_ten_megabytes_of_rubbish_are_refused_quickly(folder, line):
     path = folder(people=line * (10_000_000 // len(line)))
-    started = time.monotonic()
+    started = time.process_time()
     text = refused(path)
-    assert time.monotonic() - started < 20  # seconds; generous for a loaded machine
+    assert time.process_time() - started < 20  # seconds of the processor, whatever else runs
     assert len(text) < 100_000
 
 
