@@ -6,6 +6,7 @@ Connections go to the address in access.json while certificates are verified for
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import imaplib
@@ -13,6 +14,7 @@ import json
 import mimetypes
 import pathlib
 import poplib
+import re
 import smtplib
 import socket
 import ssl
@@ -91,6 +93,44 @@ class _POP3S(poplib.POP3_SSL):
         return self.context.wrap_socket(socket.create_connection((self.address, self.port), timeout), server_hostname=self.host)
 
 
+class _Sieve:
+    """As much of ManageSieve (RFC 5804) as the tests need, over STARTTLS."""
+
+    def __init__(self, address: str, name: str, port: int, tls: ssl.SSLContext) -> None:
+        raw = socket.create_connection((address, port), TIMEOUT)
+        self.file = raw.makefile("rwb")
+        self.answer()
+        self.command("STARTTLS")
+        self.socket = tls.wrap_socket(raw, server_hostname=name)
+        self.file = self.socket.makefile("rwb")
+        self.answer()
+
+    def answer(self) -> str:
+        """The lines up to OK, NO or BYE, with the literals in them."""
+        whole = ""
+        while True:
+            line = self.file.readline().decode()
+            literal = re.search(r"\{(\d+)\}\r\n$", line)
+            if literal:
+                line += self.file.read(int(literal[1])).decode() + self.file.readline().decode()
+            whole += line
+            if not line or line.startswith(("OK", "NO", "BYE")):
+                return whole
+
+    def command(self, text: str) -> str:
+        """Send a command; its answer, or Refused with it."""
+        self.file.write(text.encode() + b"\r\n")
+        self.file.flush()
+        answer = self.answer()
+        if not re.search(r"^OK", answer, re.MULTILINE):
+            raise Refused(0, answer)
+        return answer
+
+    def put(self, name: str, script: str) -> str:
+        """Store a script."""
+        return self.command(f'PUTSCRIPT "{name}" {{{len(script.encode())}+}}\r\n{script}')
+
+
 class MailSystem:
     """The mail system of an access.json."""
 
@@ -129,13 +169,19 @@ class MailSystem:
 
     # -- SMTP -------------------------------------------------------------------------------------------------------------------------
     def smtp(self, service: str = "smtp", account: dict[str, Any] | None = None) -> smtplib.SMTP:
-        """A session on port 25 (`smtp`), 587 (`submission`, after STARTTLS) or 465 (`submissions`), logged in when an account is given."""
-        if service == "submissions":
-            session: smtplib.SMTP = _SMTPS(self.address, self.name, self.ports[service], self.tls)
-        else:
-            session = _SMTP(self.address, self.name, self.ports[service])
-            if service == "submission":
-                session.starttls(context=self.tls)
+        """A session on port 25 (`smtp`), 587 (`submission`, after STARTTLS) or 465 (`submissions`), logged in when an account is given.
+
+        Refused with the server's greeting or its answer to the login.
+        """
+        try:
+            if service == "submissions":
+                session: smtplib.SMTP = _SMTPS(self.address, self.name, self.ports[service], self.tls)
+            else:
+                session = _SMTP(self.address, self.name, self.ports[service])
+        except smtplib.SMTPConnectError as error:
+            raise Refused(error.smtp_code, error.smtp_error) from None
+        if service == "submission":
+            session.starttls(context=self.tls)
         session.ehlo()
         if account:
             try:
@@ -189,6 +235,13 @@ class MailSystem:
         except poplib.error_proto as error:
             session.close()
             raise Refused(0, str(error)) from None
+        return session
+
+    def sieve(self, account: dict[str, Any]) -> _Sieve:
+        """A ManageSieve session logged in as the account; Refused with the server's text."""
+        session = _Sieve(self.address, self.name, self.ports["sieve"], self.tls)
+        token = base64.b64encode(f"\0{account['address']}\0{account['password']}".encode()).decode()
+        session.command(f'AUTHENTICATE "PLAIN" "{token}"')
         return session
 
     def find(self, account: dict[str, Any], message_id: str, folder: str = "INBOX") -> EmailMessage | None:
