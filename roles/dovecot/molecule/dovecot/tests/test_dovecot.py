@@ -282,6 +282,40 @@ def test_right_password_after_all_those(server, refusals):
     assert server.login("imap", "an@lab.test", "mat-khau-an") is None
 
 
+def delegate(mailbox, person, password=None):
+    """Name and password with which a delegate opens a mailbox."""
+    return f"{mailbox}@lab.test*{person}@lab.test", password or f"mat-khau-{person}"
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_delegate_opens_the_organisation_s_mailbox(server, protocol):
+    """With the own password, also where the mailbox has no login of its own; the log names the person."""
+    assert server.login(protocol, *delegate("so", "an")) is None
+    if protocol == "sasl":
+        assert f"user={SO}" in server.last_sasl
+    else:
+        log = server.host.check_output("journalctl -u dovecot -o cat -n 40")
+        assert re.search(rf"auth\({AN},.*,master\).*: Master user logging in as so@lab.test", log), log
+
+
+@pytest.mark.parametrize("protocol", ALL)
+def test_nobody_else_opens_it(server, protocol):
+    tries = {
+        "no delegate": delegate("so", "hoa"),
+        "not of this mailbox": delegate("khoa", "an"),
+        "wrong password": delegate("so", "an", "sai"),
+        "suspended delegate": delegate("so", "binh"),
+        "delegate must change the password": delegate("so", "dung"),
+        "suspended mailbox": delegate("binh", "an"),
+        "no mailbox": delegate("ai-do", "an"),
+        "mailbox as delegate": delegate("an", "so"),
+    }
+    with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:
+        answers = dict(zip(tries, pool.map(lambda name: server.login(protocol, *name), tries.values()), strict=True))
+    server.host.run_expect([0], "systemctl restart dovecot")
+    assert [why for why, answer in answers.items() if answer is None] == []
+
+
 def test_no_password_before_tls(server):
     client = imaplib.IMAP4(server.address)
     assert "LOGINDISABLED" in client.capabilities
@@ -439,13 +473,44 @@ def sent(server, word):
 
 
 def test_redirect_leaves_by_its_endpoint(server):
-    activate(server, "lan", 'redirect :copy "noi-khac@outside.example";\n'.join(['require "copy";\n', ""]))
+    activate(server, "lan", 'redirect :copy "noi-khac@partner.example";\n'.join(['require "copy";\n', ""]))
     assert replies(server.lmtp("lan@lab.test", "chuyển đi 4711"))[0] == 250
     message = wait_until(lambda: sent(server, "chuyển đi 4711"), what="the redirected message")[0]
     assert "X-Sieve-Redirected-From: lan@lab.test" in message
-    assert "noi-khac@outside.example" in message.split("\n\n")[0]
+    assert "noi-khac@partner.example" in message.split("\n\n")[0]
     assert re.search(r"^X-Mail-Args: <lan@lab.test>", message, re.M), message
     assert "chuyển đi 4711" in server.mails(LAN, "INBOX")[0].as_string()
+
+
+def test_redirect_to_elsewhere_is_refused(server):
+    client = server.sieve("lan")
+    for script in ('redirect "a@outside.example";', "redirect text:\na@outside.example\n.\n;\n", 'if true { Redirect "A <a@notgov.vn>"; }'):
+        status, text = client.put("cam", script)
+        assert status == "NO" and "Không được tự động chuyển tiếp thư tới" in text and "(gov.vn, partner.example)" in text, text
+    # As one string, and in one go with commands around it: every answer comes, in order.
+    client.file.write('NOOP\r\nPUTSCRIPT "cam" "redirect \\"a@outside.example\\";"\r\nCHECKSCRIPT "keep;"\r\n'.encode())
+    client.file.flush()
+    assert [client.answer()[0] for _ in range(3)] == ["OK", "NO", "OK"]
+    assert '"cam"' not in client.command("LISTSCRIPTS")[1]
+    assert client.put("duoc", 'redirect "a@bo.GOV.vn";\n')[0] == "OK"
+    assert client.put("qua-dai", "#" * 2**21)[0] == "BYE"
+
+
+def test_check_of_forwarding_down_is_a_passing_failure(server):
+    server.host.run_expect([0], "systemctl stop congvu-sieve-gate")
+    try:
+        assert re.search("TRYLATER|UNAVAILABLE", server.login("sieve", "an@lab.test", "mat-khau-an"))
+        assert server.login("imap", "an@lab.test", "mat-khau-an") is None
+    finally:
+        server.host.run_expect([0], "systemctl start congvu-sieve-gate")
+    wait_until(lambda: server.login("sieve", "an@lab.test", "mat-khau-an") is None)
+
+
+def test_sandbox_of_the_check_of_forwarding(server):
+    level = float(re.search(r"level.*: ([0-9.]+)", server.host.run("systemd-analyze security congvu-sieve-gate --no-pager").stdout)[1])
+    assert level <= 2.5
+    status = server.host.check_output("cat /proc/$(systemctl show -P MainPID congvu-sieve-gate)/status")
+    assert re.search(r"^Seccomp:\s2$", status, re.M) and re.search(r"^CapBnd:\s0+$", status, re.M)
 
 
 def test_vacation_reply(server):

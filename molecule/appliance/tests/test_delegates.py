@@ -1,0 +1,72 @@
+"""An organisation's mailbox is opened by the persons it names, each with the own password; nobody else, and the log says who."""
+
+import pytest
+from mail import compose, refusal, wait_until
+
+
+def entries(system, *arguments):
+    """Values of one attribute, from the directory."""
+    found = system.run("ldapsearch", "-QLLL", "-oldif-wrap=no", "-Y", "EXTERNAL", "-H", "ldapi:///", *arguments)
+    return [line.partition(": ")[2] for line in found.splitlines() if ": " in line and not line.startswith("dn: ")]
+
+
+def change(system, dn, value):
+    """Name these delegates and no others."""
+    ldif = f"dn: {dn}\nchangetype: modify\nreplace: congvuDelegate\n" + "".join(f"congvuDelegate: {v}\n" for v in value)
+    system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=ldif)
+
+
+@pytest.fixture
+def office(system, sender, policy):
+    """(the organisation's account, sender's account as its delegate)."""
+    assert policy["organisation_mailbox"]["access"]["value"] in ("both", "delegates")
+    (organisation, *_rest) = system.accounts("organisation")
+    base = "ou=mailboxes,dc=" + system.domain.replace(".", ",dc=")
+    (uid,) = entries(system, "-b", base, f"(mail={organisation['address']})", "uid")
+    (person,) = entries(system, "-b", base, f"(mail={sender['address']})", "uid")
+    before = entries(system, "-b", f"uid={uid},{base}", "-s", "base", "congvuDelegate")
+    change(system, f"uid={uid},{base}", [*before, f"uid={person},{base}"])
+    yield organisation, {**sender, "address": f"{organisation['address']}*{sender['address']}"}
+    change(system, f"uid={uid},{base}", before)
+
+
+def test_a_delegate_reads_writes_and_files_as_the_office(system, office, sender, receiver):
+    organisation, delegate = office
+    message = compose(receiver["address"], organisation["address"], "Kính gửi cơ quan")
+    system.send(message, receiver["address"], [organisation["address"]], account=receiver)
+    assert system.wait_for(delegate, message["Message-ID"])
+    answer = compose(organisation["address"], receiver["address"], "Trả lời của cơ quan")
+    for account in (delegate, sender):
+        system.send(answer, organisation["address"], [receiver["address"]], account=account)
+    assert system.wait_for(receiver, answer["Message-ID"])
+    session = system.imap(delegate)
+    assert session.append("Sent", "(\\Seen)", None, answer.as_bytes())[0] == "OK"
+    assert system.find(organisation, answer["Message-ID"], "Sent"), "the office has its copy, whoever looks"
+    assert system.pop3(delegate).stat()[0] > 0
+    assert system.sieve(delegate).command("LISTSCRIPTS").startswith(("OK", '"'))
+    uid = system.run("doveadm", "user", "-f", "user", sender["address"]).strip()
+    log = system.run("journalctl", "-u", "dovecot", "-o", "cat", "--since", "-2min")
+    assert f"auth({uid}," in log
+    assert f"Master user logging in as {organisation['address']}" in log
+
+
+def test_others_do_not(system, office, sender, receiver):
+    organisation, _delegate = office
+    letter = compose(organisation["address"], sender["address"], "giả mạo")
+    answer = refusal(lambda: system.send(letter, organisation["address"], [sender["address"]], account=receiver))
+    assert answer.code == 553
+    # Few failures: each makes the next login from the tests' address wait longer.
+    stranger = {**receiver, "address": f"{organisation['address']}*{receiver['address']}"}
+    person = {**sender, "address": f"{receiver['address']}*{sender['address']}"}
+    assert "AUTHORIZATIONFAILED" in refusal(lambda: system.imap(stranger)).text
+    assert "AUTHORIZATIONFAILED" in refusal(lambda: system.imap(person)).text
+
+
+def test_who_is_no_delegate_any_more_is_out_at_once(system, office):
+    organisation, delegate = office
+    system.imap(delegate).logout()
+    base = "ou=mailboxes,dc=" + system.domain.replace(".", ",dc=")
+    (uid,) = entries(system, "-b", base, f"(mail={organisation['address']})", "uid")
+    change(system, f"uid={uid},{base}", [])
+    assert "AUTHORIZATIONFAILED" in refusal(lambda: system.imap(delegate)).text
+    wait_until(lambda: system.imap(organisation).logout(), 30)

@@ -1,0 +1,97 @@
+"""Mail is forwarded automatically to state bodies only: refused when it is set up, and again when mail flows; the rest goes on as it should."""
+
+import re
+
+import pytest
+from mail import compose, refusal, wait_until
+
+FOREIGN = ["a@gmail.com", "a@outside.example", "a@gov.vn.example", "a@evilgov.vn", "A@GMAIL.COM"]
+SCRIPTS = {
+    "plain": 'redirect "{}";\n',
+    "copy": 'require ["copy"];\nredirect :copy "{}";\n',
+    "upper": 'if true {{ REDIRECT /* "x@bo.gov.vn" */ "{}"; }}\n',
+    "text": "redirect text:\n{}\n.\n;\n",
+    "named": 'redirect "Nguyễn Văn A <{}>";\n',
+    "later": 'redirect "x@bo.gov.vn";\n# redirect\nredirect "{}";\n',
+}
+
+
+@pytest.fixture
+def script(system, receiver):
+    """ManageSieve of the receiver, whose scripts are gone afterwards."""
+    session = system.sieve(receiver)
+    yield session
+    session.command('SETACTIVE ""')
+    for name in re.findall(r'^"(thu-\w+)"', session.command("LISTSCRIPTS"), re.MULTILINE):
+        session.command(f'DELETESCRIPT "{name}"')
+
+
+@pytest.fixture
+def allowed(policy):
+    """The domains of the policy."""
+    assert policy["forwarding"]["outbound"]["value"] == "state_only"
+    return policy["forwarding"]["state_domains"]["value"]
+
+
+@pytest.mark.parametrize("form", SCRIPTS)
+def test_a_script_that_forwards_outside_is_refused(script, allowed, form):
+    for address in FOREIGN:
+        answer = refusal(lambda address=address: script.put("thu-ngoai", SCRIPTS[form].format(address)))
+        assert answer.text.startswith(f'NO "Không được tự động chuyển tiếp thư tới {"Nguyễn Văn A <" if form == "named" else ""}{address}'), answer
+        assert all(domain in answer.text for domain in allowed)
+    answer = refusal(lambda: script.command('CHECKSCRIPT "redirect \\"a@gmail.com\\";"'))
+    assert "cơ quan nhà nước" in answer.text
+    assert "thu-ngoai" not in script.command("LISTSCRIPTS")
+
+
+def test_an_address_made_up_at_delivery_is_refused(script):
+    answer = refusal(lambda: script.put("thu-bien", 'require "variables";\nset "a" "b@gmail.com";\nredirect "${a}";\n'))
+    assert "không ghi rõ" in answer.text
+
+
+def test_forwarding_to_state_bodies_is_taken(script, allowed):
+    for number, domain in enumerate(allowed):
+        script.put(f"thu-{number}", f'redirect "van.thu@{domain}";\nredirect "a@so.{domain.upper()}";\n')
+    # Neither a comment nor a text that only speaks of it.
+    script.put("thu-chu", '# redirect "a@gmail.com"\nrequire "vacation";\nvacation "redirect a@gmail.com";\n')
+    assert "requires 1 positional argument" in refusal(lambda: script.put("thu-loi", "redirect;")).text
+
+
+def test_a_colleague_gets_a_redirected_letter_byte_for_byte(system, script, sender, receiver, people):
+    """What is signed stays valid: below the headers that the way adds, nothing changes."""
+    third = people[2]
+    script.put("thu-noi", f'require "copy";\nredirect :copy "{third["address"]}";\n')
+    script.command('SETACTIVE "thu-noi"')
+    message = compose(sender["address"], receiver["address"], "Công văn ký số", attachments=[("kýsố.p7s", bytes(range(256)) * 9)])
+    system.send(message, sender["address"], [receiver["address"]], account=sender)
+    kept = system.wait_for(receiver, message["Message-ID"])
+    got = system.wait_for(third, message["Message-ID"])
+    assert got["X-Sieve-Redirected-From"] == receiver["address"]
+    original, copy = (m.as_bytes().partition(b"\n\n" if b"\r\n\r\n" not in m.as_bytes() else b"\r\n\r\n")[2] for m in (kept, got))
+    assert original == copy
+
+
+def test_an_old_script_that_forwards_outside_does_nothing(system, sender, receiver):
+    """One that came in by another way, a restored backup for instance: refused when mail flows, the letter stays where it is."""
+    home = system.run("doveadm", "user", "-f", "home", receiver["address"]).strip()
+    outside = system.access["outside"]
+    system.run("sh", "-c", f"cat >{home}/.dovecot.sieve && chown vmail:vmail {home}/.dovecot.sieve", stdin=f'redirect "{outside["address"]}";\n')
+    try:
+        message = compose(sender["address"], receiver["address"], "không được ra ngoài")
+        system.send(message, sender["address"], [receiver["address"]], account=sender)
+        assert system.wait_for(receiver, message["Message-ID"])
+        log = wait_until(lambda: system.run("journalctl", "-u", "postfix*", "-t", "postfix/cleanup", "-o", "cat", "-g", "Khong duoc tu dong chuyen tiep",
+                                            "--since", "-2min", check=False))
+        assert f"Khong duoc tu dong chuyen tiep thu toi {outside['domain']}" in log
+        assert not system.run_outside("grep", "-rlF", message["Message-ID"], outside["maildir"], check=False)
+    finally:
+        system.run("sh", "-c", f"rm -f {home}/.dovecot.sieve {home}/.dovecot.svbin")
+
+
+def test_a_citizen_outside_gets_the_vacation_reply(system, script, receiver):
+    outside = system.access["outside"]
+    script.put("thu-nghi", 'require "vacation";\nvacation :days 1 :subject "Nghỉ phép" "Tôi nghỉ đến 30/11.";\n')
+    script.command('SETACTIVE "thu-nghi"')
+    letter = f"From: {outside['address']}\nTo: {receiver['address']}\nSubject: Hoi\nMessage-ID: <nghi@outside.example>\n\nKinh gui.\n"
+    system.run_outside("sendmail", "-f", outside["address"], receiver["address"], stdin=letter)
+    assert wait_until(lambda: system.run_outside("grep", "-rlF", "<nghi@outside.example>", outside["maildir"], check=False), 90)
