@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from congvu_mail.status import report
@@ -13,7 +13,7 @@ DOCUMENTATION = r"""
 name: status_report
 short_description: The state of the whole mail system as one table in Vietnamese
 description: Judges what the module C(appliance_status) found on each host and prints it as a table, with a remedy for each problem.
-positional: _input, title, now, limits
+positional: _input, title, now, limits, remarks
 options:
   _input:
     description: Host to the registered result of the module C(appliance_status), also where the host could not be reached.
@@ -31,6 +31,11 @@ options:
     description: From where on a figure is worth a notice or a problem; what differs from C(congvu_mail.status.LIMITS).
     type: dict
     default: {}
+  remarks:
+    description: "Notices that no host gives, a list of {topic: str, detail: str, remedy: str}."
+    type: list
+    elements: dict
+    default: []
 """
 EXAMPLES = r"""
 report: "{{ {'mail.example.org': appliance} | status_report('Thư công vụ example.org', now().timestamp() | int) }}"
@@ -42,10 +47,18 @@ _value:
 """
 
 
-def status_report(results: Mapping[str, Any], title: str, now: int, limits: Mapping[str, float] | None = None) -> dict[str, Any]:
+def status_report(
+    results: Mapping[str, Any],
+    title: str,
+    now: int,
+    limits: Mapping[str, float] | None = None,
+    remarks: Iterable[Mapping[str, str]] = (),
+) -> dict[str, Any]:
     """See DOCUMENTATION."""
     # Ansible passes tagged, lazily templated containers: turned into plain ones here, once.
-    return report(str(title), json.loads(json.dumps(results)), int(now), json.loads(json.dumps(limits or {})))
+    return report(
+        str(title), json.loads(json.dumps(results)), int(now), json.loads(json.dumps(limits or {})), json.loads(json.dumps(list(remarks)))
+    )
 
 
 class FilterModule:

@@ -92,11 +92,13 @@ SETTINGS = {
     "deployment_public_addresses": Form(_addresses, "{tên máy: [địa chỉ IP, ...]}, để trống thì viết {}"),
     "deployment_outbound": BOOLEAN,
     "deployment_relayhost": TEXT,
+    "deployment_spf_senders": Form(lambda value: bool(value) and _each(_named)(value), "một danh sách mục SPF như [mx]"),
     "deployment_routes": Form(_each(_has("domain", "nexthop")), "một danh sách {domain, nexthop}"),
     "deployment_dkim_selectors": Form(_each(_selector), "một danh sách {name, state}, state là published, signing hoặc retired"),
     "deployment_signature_directory": TEXT,
     "deployment_signature_mirror": TEXT,
     "deployment_backup_repository": NAMED,
+    "deployment_backup_known_hosts": TEXTS,
     "deployment_handover_directory": NAMED,
     "deployment_handover_recipients": TEXTS,
 }
@@ -128,10 +130,16 @@ def check_deployment(
             yield f"{folder}/deployment.yml: {name}: thiếu biến này. Cách sửa: thêm dòng {name}, giá trị là {form.told}."
         elif not form.holds(settings[name]):
             yield f"{place(folder, name)}: {name} = {settings[name]!r}: sai dạng. Cách sửa: giá trị phải là {form.told}."
+    present = set(present)
+    if str(settings.get("deployment_backup_repository", "")).startswith("sftp:"):
+        if not settings.get("deployment_backup_known_hosts"):
+            yield f"{place(folder, 'deployment_backup_known_hosts')}: kho sftp cần khóa của máy đó. Cách sửa: ghi các dòng known_hosts."
+        if "vault_backup_ssh_key" not in present:
+            yield f"{folder}/vault.yml: thiếu vault_backup_ssh_key. Cách sửa: ghi khóa riêng mở được kho sao lưu bằng ansible-vault edit."
     further = settings.get("deployment_applications")
     applications = dict.fromkeys(filter(_named, [*applications, *(further if isinstance(further, list) else [])]))
     wanted = secret_names(applications)
-    missing = [name for name in wanted if name not in set(present)]
+    missing = [name for name in wanted if name not in present]
     command = " ".join(["python -m congvu_mail.secrets", *applications])
     make = f"{command} > {folder}/vault.yml, rồi ansible-vault encrypt {folder}/vault.yml"
     if len(missing) == len(wanted):

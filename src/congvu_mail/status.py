@@ -327,12 +327,18 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     return [*lines, rule]
 
 
-def report(title: str, results: Mapping[str, Mapping[str, Any]], now: float, limits: Mapping[str, float] | None = None) -> dict[str, Any]:
+def report(
+    title: str,
+    results: Mapping[str, Mapping[str, Any]],
+    now: float,
+    limits: Mapping[str, float] | None = None,
+    remarks: Iterable[Mapping[str, str]] = (),
+) -> dict[str, Any]:
     """The table of all hosts.
 
     `results`: host to the result of the module `appliance_status` (with `unreachable` or `msg` where it gave no status);
-    `now`: seconds since 1970; `limits`: what is to differ from LIMITS. Returns `text` (NFC, ends with a line break), `problems` and
-    `notices` (one line each, with its remedy).
+    `now`: seconds since 1970; `limits`: what is to differ from LIMITS; `remarks`: notices that no host gives, {topic, detail,
+    remedy}. Returns `text` (NFC, ends with a line break), `problems` and `notices` (one line each, with its remedy).
     """
     limits = {**LIMITS, **(limits or {})}
     found: list[tuple[str, Row]] = []
@@ -343,10 +349,11 @@ def report(title: str, results: Mapping[str, Mapping[str, Any]], now: float, lim
             found.append((host, Row("Máy", PROBLEM, f"{why} ({said})", "kiểm tra máy có bật không, mạng và ssh có thông không")))
     for section in SECTIONS:
         found += [(host, row) for host, result in results.items() for row in rows_of(result, section, now, limits)]
+    found += [("", Row(remark["topic"], NOTICE, remark["detail"], remark["remedy"])) for remark in remarks]
 
     def told(level: str) -> list[str]:
         rows = [(host, row) for host, row in found if row.level == level]
-        return [f"{row.topic}, {host}: {row.detail}. Cách xử lý: {row.remedy}." for host, row in rows]
+        return [f"{row.topic}{f', {host}' if host else ''}: {row.detail}. Cách xử lý: {row.remedy}." for host, row in rows]
 
     problems, notices = told(PROBLEM), told(NOTICE)
     lines = [title, f"Lúc {moment(now)} (giờ Việt Nam)", ""]

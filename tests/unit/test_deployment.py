@@ -70,6 +70,14 @@ def test_a_value_from_elsewhere(tmp_path):
     assert found.startswith("-e hoặc inventory khác: deployment_outbound = 'no': sai dạng.")
 
 
+def test_a_store_elsewhere_needs_its_keys(tmp_path):
+    found = check(tmp_path, deployment_backup_repository="sftp:mail@store.example:/mail")
+    assert [problem.partition("Cách sửa:")[0] for problem in found] == [
+        "-e hoặc inventory khác: kho sftp cần khóa của máy đó. ",
+        f"{tmp_path}/vault.yml: thiếu vault_backup_ssh_key. ",
+    ]
+
+
 def test_what_is_missing_comes_all_at_once(tmp_path):
     values = settings(PROVINCES[0])
     del values["deployment_relayhost"]

@@ -181,3 +181,11 @@ def test_helpers():
     assert wrapped("x" * 100, DETAIL_WIDTH) == ["x" * 100]
     assert table(("A", "B"), [("磁", "b")]) == ["+----+---+", "| A  | B |", "+----+---+", "| 磁 | b |", "+----+---+"]
     assert GOOD not in (NOTICE, PROBLEM)
+
+
+def test_a_remark_that_no_host_gives():
+    remark = {"topic": "SPF", "detail": "thư ra qua relay.example", "remedy": "thêm vào SPF"}
+    found = report("Thư công vụ", {HOST: WELL}, NOW, {}, [remark])
+    assert found["problems"] == []
+    assert found["notices"] == ["SPF: thư ra qua relay.example. Cách xử lý: thêm vào SPF."]
+    assert "| LƯU Ý | thư ra qua relay.example" in found["text"]

@@ -1,5 +1,6 @@
 """What an operator does every day: back up, try the backup, look at the whole; what is wrong stands out in the table."""
 
+import json
 import re
 
 from mail import compose, wait_until
@@ -46,7 +47,9 @@ def test_a_stopped_service_and_waiting_mail_stand_out(system, sender):
         for number in range(3):
             system.send(compose(sender["address"], citizen, f"Chờ {number}"), sender["address"], [citizen], account=sender)
         wait_until(lambda: system.run("postqueue", "-j").count('"deferred"') >= 3, 60, lambda: system.run("postqueue", "-p"))
-        shown = system.playbook("playbooks/status.yml", "-e", '{"status_limits": {"queue_notice": 3}}')
+        # A relay that the SPF record does not name is a matter of the configuration, of no host.
+        settings = {"status_limits": {"queue_notice": 3}, "deployment_relayhost": "[relay.example.net]"}
+        shown = system.playbook("playbooks/status.yml", "-e", json.dumps(settings))
     finally:
         system.run("systemctl", "start", "nginx")
         system.run_outside("systemctl", "start", "postfix")
@@ -54,6 +57,7 @@ def test_a_stopped_service_and_waiting_mail_stand_out(system, sender):
     assert ("LỖI", "nginx KHÔNG chạy (inactive/dead, success)") in lines(shown, "Dịch vụ")
     ((level, detail),) = lines(shown, "Hàng đợi")
     assert level == "LƯU Ý" and re.match(r"3 thư \(3 hoãn\), cũ nhất ", detail), detail
+    assert lines(shown, "SPF") == [("LƯU Ý", "thư ra qua [relay.example.net], nhưng bản ghi SPF chỉ cho phép mx")]
     folded = " ".join(shown.stdout.split())
     assert "xem journalctl -u nginx -n 50, sửa, rồi chạy ansible-playbook playbooks/site.yml" in folded
     assert "nơi nhận hỏng thì chờ, bên mình hỏng thì sửa rồi postqueue -f" in folded
