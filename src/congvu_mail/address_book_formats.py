@@ -47,11 +47,11 @@ def csv_file(fields: Sequence[str], rows: Iterable[Row]) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(map(label, fields))
-    writer.writerows([_harmless(row[name]) for name in fields] for row in rows)
+    writer.writerows([harmless(row[name]) for name in fields] for row in rows)
     return buffer.getvalue().encode("utf-8-sig")
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
     """A cell that begins like a formula gets an apostrophe before it (CWE-1236); full-width signs count too."""
     return f"'{cell}" if _FORMULA.match(unicodedata.normalize("NFKC", cell[:1])) else cell
 

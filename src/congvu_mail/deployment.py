@@ -7,6 +7,7 @@ edits the files.
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -62,6 +63,13 @@ def _addresses(value: Any) -> bool:
     return isinstance(value, Mapping) and all(_each(_parses(ipaddress.ip_address))(found) for found in value.values())
 
 
+def _windows(value: Any) -> bool:
+    clock = _parses(datetime.time.fromisoformat)
+    times = isinstance(value, Mapping) and set(value) == set(_OFFICE_DAY) and list(value.values())
+    return bool(times) and all(_each(clock)(span) and len(span) == 2 and span[0] < span[1] for span in times)
+
+
+_OFFICE_DAY = ("morning_start", "morning_end", "afternoon_start", "afternoon_end")
 BOOLEAN = Form(lambda value: isinstance(value, bool), "true hoặc false, không có dấu nháy")
 NAMED = Form(_named, "một chuỗi, không để trống")
 TEXT = Form(_text, 'một chuỗi, để trống thì viết ""')
@@ -77,6 +85,7 @@ SETTINGS = {
         'giờ trong dấu nháy như "17:00", hoặc ""',
     ),
     "deployment_online": BOOLEAN,
+    "deployment_check_windows": Form(_windows, f'{", ".join(_OFFICE_DAY)}: mỗi mục [từ, đến], giờ trong dấu nháy như "07:00"'),
     "deployment_recall_two_persons": BOOLEAN,
     "deployment_apt_sources": Form(_each(_has("uris", "suites")), "một danh sách {uris, suites, components, signed_by}"),
     "deployment_ntp_servers": TEXTS,
