@@ -758,8 +758,14 @@ class Maker:
             self.findings.append(f"Nhật ký thao tác không nguyên vẹn: {problem}")
         for line in self.findings or ["Số liệu của kỳ không cho thấy tồn tại nào."]:
             yield Text(f"- {line}")
-        yield Text(f"Đầu nhật ký thao tác lúc lập báo cáo: {self.figures['directory']['journal_head']}.")
         yield Text("Kiến nghị: ……………………………………………………………………………………")
+        yield Table(
+            "Đầu nhật ký thao tác lúc lập báo cáo",
+            ["Dòng cuối", "Mã băm của dòng cuối"],
+            [self.figures["directory"]["journal_head"].split(":")],
+            self._source(FROM_JOURNAL),
+            "Giữ lại để chứng minh sau này nhật ký không bị cắt hay viết lại.",
+        )
 
     # -- annexes --
 
