@@ -418,6 +418,12 @@ ENCRYPTED = Enum(
         "reject": ("từ chối", r"cấm|không"),
     }
 )
+ENCRYPTED_KINDS = {"zip": "ZIP", "rar": "RAR", "7z": "7z", "office": "Office", "pdf": "PDF", "other": "loại khác"}
+ENCRYPTED_BY_TYPE = Fields(
+    {kind: Leaf(ENCRYPTED, label) for kind, label in ENCRYPTED_KINDS.items()},
+    optional=tuple(ENCRYPTED_KINDS),
+    showing=lambda value: "; ".join(f"{ENCRYPTED_KINDS[kind]}: {ENCRYPTED.show(item)}" for kind, item in value.items()) or "(không có)",
+)
 OTHER_SYSTEMS = Enum(
     {
         "none": ("không đặt ra", ""),
@@ -713,6 +719,7 @@ TREE = {
         "forbidden_extensions": Leaf(ListOf(EXTENSION), "Tệp bị cấm theo văn bản", ALL_OF),
         "forbidden_extensions_extra": Leaf(ListOf(EXTENSION), "Tệp bị cấm thêm", ALL_OF),
         "encrypted": Leaf(ENCRYPTED, "Tệp nén có mật khẩu", CHOICE),
+        "encrypted_by_type": Leaf(ENCRYPTED_BY_TYPE, "Tệp có mật khẩu xử lý khác theo loại"),
     },
     "password": {
         "user": _password("người dùng"),

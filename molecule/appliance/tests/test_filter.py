@@ -1,60 +1,312 @@
-"""Viruses, executables and spam are refused where the sender still hears it, on every way in."""
+"""Viruses, forbidden files, locked archives and spam are dealt with where the sender still hears it, on every way in; figures and lists are
+the policy's."""
 
-import io
-import zipfile
+import email
+import email.policy
+import json
+import unicodedata
+import uuid
 
 import pytest
-from mail import compose, refusal
+from mail import compose, refusal, wait_until
+from samples import (
+    EICAR,
+    EXE_7Z,
+    GTUBE,
+    LOCKED_7Z,
+    LOCKED_DOCX,
+    LOCKED_PDF,
+    OWNER_PDF,
+    PROGRAM,
+    PROGRAM_7Z,
+    locked_zip,
+    rar,
+    winmail,
+    zipped,
+)
 
-# The two test patterns everybody uses; split so that no scanner of this file takes them for the real thing.
-EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
-GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*" + "GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
-
-
-def zipped(name, content, depth=1):
-    """The content in a zip, in a zip, ..."""
-    for _ in range(depth):
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(name, content)
-        name, content = "goi.zip", buffer.getvalue()
-    return content
-
-
+VIRUS, NAME, INSIDE, TNEF = "Thu co ma doc", "thuoc loai bi cam", "Trong tep nen co tep .exe bi cam", "trong winmail.dat thuoc loai bi cam"
 BAD = {
-    "virus": ("mau.txt", EICAR),
-    "virus-zipped": ("mau.zip", zipped("mau.txt", EICAR)),
-    "virus-zipped-thrice": ("mau.zip", zipped("mau.txt", EICAR, 3)),
-    "program": ("Báo cáo.exe", b"MZ" + bytes(200)),
-    "program-upper": ("BAOCAO.EXE", b"MZ" + bytes(200)),
-    "program-double": ("baocao.pdf.exe", b"MZ" + bytes(200)),
-    "program-zipped": ("baocao.zip", zipped("baocao.exe", b"MZ" + bytes(200))),
-    "program-zipped-twice": ("baocao.zip", zipped("baocao.exe", b"MZ" + bytes(200), 2)),
+    "virus": (("mau.txt", EICAR), VIRUS),
+    "virus in zip": (("mau.zip", zipped(("mau.txt", EICAR))), VIRUS),
+    "virus in three zips": (("mau.zip", zipped(("mau.txt", EICAR), depth=3)), VIRUS),
+    "virus in winmail.dat": (("winmail.dat", winmail("mau.txt", EICAR)), VIRUS),
+    "accents": (("Báo cáo.exe", b"x"), 'Tep dinh kem "Bao cao.exe" thuoc loai bi cam'),
+    "accents, decomposed": ((unicodedata.normalize("NFD", "Quyết định.exe"), b"x"), '"Quyet dinh.exe" thuoc loai bi cam'),
+    "written backwards": (("bao cao\u202efdp.exe", b"x"), NAME),
+    "in zip": (("baocao.zip", zipped(("baocao.exe", b"x"))), '"baocao.exe" thuoc loai bi cam'),
+    "in two zips": (("baocao.zip", zipped(("baocao.exe", b"x"), depth=2)), INSIDE),
+    "in locked zip": (("baocao.zip", locked_zip("setup.exe")), '"setup.exe" thuoc loai bi cam'),
+    "in rar": (("baocao.rar", rar("setup.exe")), '"setup.exe" thuoc loai bi cam'),
+    "in 7z": (("baocao.7z", EXE_7Z), "bi cam"),
+    "in 7z in zip": (("baocao.zip", zipped(("baocao.7z", EXE_7Z))), INSIDE),
+    "renamed": (("anh.jpg", PROGRAM), "bi cam"),
+    "renamed, in zip": (("anh.zip", zipped(("anh.jpg", PROGRAM))), "bi cam"),
+    "renamed, in 7z": (("anh.7z", PROGRAM_7Z), INSIDE),
+    "in winmail.dat": (("winmail.dat", winmail("setup.exe")), f'Tep "setup.exe" {TNEF}'),
+    "in winmail.dat, long name": (("winmail.dat", winmail("Bao cao quy III.exe", long_name=True)), TNEF),
+    "winmail.dat renamed": (("thu.bin", winmail("setup.exe")), TNEF),
+    "renamed, in winmail.dat": (("winmail.dat", winmail("anh.jpg", PROGRAM)), "bi cam"),
 }
+WAYS = ["submission", "smtp"]
+
+
+@pytest.fixture
+def offer(system, sender, receiver):
+    """Offer a message on a way: as a user who is logged in, or as a stranger at the border."""
+
+    def offer(way, attachments=(), raw=None, **how):
+        # The greylist remembers senders, so strangers are new ones.
+        origin = sender["address"] if way == "submission" else f"{uuid.uuid4()}@outside.example"
+        message = compose(origin, receiver["address"], how.pop("subject", "tệp"), attachments=attachments, **how)
+        data = raw(message) if raw else message
+        system.send(data, origin, [receiver["address"]], way, sender if way == "submission" else None)
+        return message
+
+    return offer
 
 
 @pytest.mark.parametrize("case", BAD)
-@pytest.mark.parametrize("way", ["submission", "smtp"])
-def test_refused_at_once(system, sender, receiver, case, way):
-    name, content = BAD[case]
-    account = sender if way == "submission" else None
-    origin = sender["address"] if way == "submission" else "a@outside.example"
-    message = compose(origin, receiver["address"], "tệp", attachments=[(name, content)])
-    answer = refusal(lambda: system.send(message, origin, [receiver["address"]], way, account))
+@pytest.mark.parametrize("way", WAYS)
+def test_refused_at_once(offer, case, way):
+    attachment, words = BAD[case]
+    answer = refusal(lambda: offer(way, [attachment]))
     assert answer.code == 554, answer
+    assert words in answer.text
+    assert answer.text.isascii()
 
 
-@pytest.mark.parametrize("way", ["submission", "smtp"])
-def test_gtube_is_refused(system, sender, receiver, way):
-    account = sender if way == "submission" else None
-    origin = sender["address"] if way == "submission" else "a@outside.example"
-    message = compose(origin, receiver["address"], "x", text=GTUBE + "\n")
-    answer = refusal(lambda: system.send(message, origin, [receiver["address"]], way, account))
+@pytest.mark.parametrize("way", WAYS)
+def test_every_extension_of_the_policy(offer, policy, way):
+    """As they stand, in capitals, behind another, with a trailing dot: each in turn, all in one message would hide a hole."""
+    listed = policy["attachments"]["forbidden_extensions"]
+    forms = ("tep.{}", "TEP.{}", "bao-cao.pdf.{}", "tep.{}.")
+    for number, extension in enumerate(listed["value"] + policy["attachments"]["forbidden_extensions_extra"]["value"]):
+        name = forms[number % 4].format(extension.upper() if number % 4 == 1 else extension)
+        answer = refusal(lambda name=name: offer(way, [(name, b"x")]))
+        assert (answer.code, f'"{name}" thuoc loai bi cam' in answer.text) == (554, True), (name, answer)
+    if "clause" in listed:
+        assert listed["clause"].replace("Điều", "Dieu").replace("khoản", "khoan").replace("điểm", "diem") in answer.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "filename*=utf-8''B%C3%A1o%20c%C3%A1o.exe",
+        'filename*0="bao cao"; filename*1=".e"; filename*2="xe"',
+        "filename*0*=utf-8''B%C3%A1o; filename*1*=%20c%C3%A1o.exe",
+        'filename="=?utf-8?B?QsOhbyBjw6FvLmV4ZQ==?="',
+        'filename="Báo cáo.exe"',
+    ],
+)
+def test_every_way_to_write_a_name(offer, parameter, way):
+    """RFC 2231 with and without continuation, RFC 2047, plain UTF-8."""
+
+    def written(message):
+        return message.as_bytes().replace(b'filename="tep.bin"', parameter.encode()).replace(b"\n", b"\r\n")
+
+    answer = refusal(lambda: offer(way, [("tep.bin", b"x")], raw=written))
     assert answer.code == 554, answer
+    assert 'ao.exe" thuoc loai bi cam' in answer.text
 
 
-@pytest.mark.parametrize("name", ["Báo cáo.docx", "bang-tinh.xlsx", "a.exe.pdf", "www.vi-du.com.txt"])
-def test_names_that_only_look_alike_pass(system, sender, receiver, name):
-    message = compose(sender["address"], receiver["address"], "xem www.vi-du.com", attachments=[(name, b"noi dung")])
-    system.send(message, sender["address"], [receiver["address"]], account=sender)
+@pytest.mark.parametrize("way", WAYS)
+def test_gtube_is_refused(offer, way):
+    assert refusal(lambda: offer(way, text=GTUBE + "\n")).code == 554
+
+
+@pytest.mark.parametrize("name", ["Báo cáo.docx", "bang-tinh.xlsx", "báo cáo.exe.pdf", "www.vi-du.com.txt", "exe", "ghi chú exe.txt"])
+def test_names_that_only_look_alike_pass(system, receiver, offer, name):
+    message = offer("submission", [(name, b"noi dung")], text="xem www.vi-du.com\n")
     assert system.wait_for(receiver, message["Message-ID"])
+
+
+LOCKED = {
+    "zip": ("tep.zip", locked_zip("a.txt")),
+    "rar": ("tep.rar", rar("a.txt", locked=True)),
+    "7z": ("tep.7z", LOCKED_7Z),
+    "office": ("tep.docx", LOCKED_DOCX),
+    "pdf": ("tep.pdf", LOCKED_PDF),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", LOCKED)
+def test_locked_files_follow_the_policy(system, policy, receiver, offer, kind, way):
+    rules = policy["attachments"]
+    wanted = rules["encrypted_by_type"]["value"].get(kind, rules["encrypted"]["value"])
+    if wanted == "reject":
+        assert "Tep dat mat khau" in refusal(lambda: offer(way, [LOCKED[kind]])).text
+        return
+    message = offer(way, [LOCKED[kind]])
+    if wanted == "quarantine":
+        wait_until(lambda: held(system, receiver, message), 60, lambda: system.run("postqueue", "-p"))
+        assert system.find(receiver, message["Message-ID"]) is None
+        session = system.imap(receiver)
+        assert not [line for line in session.list()[1] if b"Quarantine" in line]
+        assert session.select("Quarantine/Held")[0] == "NO"
+        session.logout()
+    else:
+        assert system.wait_for(receiver, message["Message-ID"])["X-Congvu-Encrypted"] == ("yes" if wanted == "tag" else None)
+
+
+def held(system, account, message):
+    """Whether the message lies in the account's quarantine."""
+    uid = system.run("doveadm", "user", "-f", "user", account["address"]).strip()
+    search = ["doveadm", "search", "-u", uid, "mailbox", "Quarantine/Held", "header", "Message-ID", message["Message-ID"]]
+    return system.run(*search, check=False).strip()
+
+
+@pytest.fixture
+def locked(policy):
+    """An attachment that the policy holds back; skips where it holds back none."""
+    rules = policy["attachments"]
+    held_back = [kind for kind in LOCKED if rules["encrypted_by_type"]["value"].get(kind, rules["encrypted"]["value"]) == "quarantine"]
+    if not held_back:
+        pytest.skip("this policy holds nothing back")
+    return LOCKED[held_back[0]]
+
+
+def notice(system, account, subject, words):
+    """A message in the INBOX with words in its subject and text."""
+    session = system.imap(account)
+    try:
+        session.select("INBOX", readonly=True)
+        numbers = session.search(None, "ALL")[1][0].split()[-20:]
+        for number in reversed(numbers):
+            found = email.message_from_bytes(session.fetch(number.decode(), "(BODY.PEEK[])")[1][0][1], policy=email.policy.default)
+            if subject in (found["Subject"] or "") and words in found.get_body(("plain",)).get_content():
+                return found
+        return None
+    finally:
+        session.shutdown()
+
+
+def quarantine(system, *options):
+    done = system.playbook("playbooks/quarantine.yml", *options)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_held_mail_is_told_to_both_sides_listed_released_and_expires(system, people, receiver, locked):
+    """With the envelope it came with; what is released is the message byte for byte."""
+    writer = people[2]  # a vacation reply goes to each sender once a day
+    subject = f"Giữ lại {uuid.uuid4()}"
+    message = compose(writer["address"], receiver["address"], subject, attachments=[locked])
+    system.send(message, writer["address"], [receiver["address"]], account=writer)
+    wait_until(lambda: held(system, receiver, message), 60, lambda: system.run("postqueue", "-p"))
+    identifier = message["Message-ID"]
+    told = wait_until(lambda: notice(system, receiver, "đang được giữ", identifier), 30, "the recipient's notice")
+    assert writer["address"] in told.get_body(("plain",)).get_content()
+    assert wait_until(lambda: notice(system, writer, "đang được giữ", "gửi lại tệp không đặt mật khẩu"), 60, "the sender's notice")
+
+    code, text = quarantine(system)
+    assert code == 0 and identifier in text and writer["address"] in text and receiver["address"] in text, text
+    code, text = quarantine(system, "-e", "act=release", "-e", f"message_id={identifier}")
+    assert code and "Chưa làm gì" in text
+    who = json.dumps({"operator": "Trực ban", "reason": "đã kiểm tra", "message_id": identifier})
+    code, text = quarantine(system, "-e", "act=release", "-e", who, "--check")
+    assert code == 0 and identifier in text and system.find(receiver, identifier) is None
+    code, text = quarantine(system, "-e", "act=release", "-e", who)
+    assert code == 0 and "1 thư đã giao" in text, text
+    arrived = system.wait_for(receiver, identifier)
+    assert arrived["Return-Path"].strip("<>") == writer["address"]
+    assert [part.get_content() for part in arrived.iter_attachments()] == [locked[1]]
+    assert system.run("tail", "-n", "1", "/var/lib/congvu-mail/journal/operations.jsonl").count("quarantine_release") == 1
+    code, text = quarantine(system, "-e", "act=release", "-e", who)
+    assert code and "Không có thư nào đang bị giữ" in text
+
+    old = compose(writer["address"], receiver["address"], subject, attachments=[locked])
+    system.send(old, writer["address"], [receiver["address"]], account=writer)
+    wait_until(lambda: held(system, receiver, old), 60)
+    files = f"/srv/mail/{system.run('doveadm', 'user', '-f', 'user', receiver['address']).strip()}/Quarantine"
+    system.run("sh", "-c", f"grep -rlF '{old['Message-ID']}' {files} | xargs touch -d '31 days ago'")
+    code, text = quarantine(system, "-e", "act=expire", "-e", "days=30", "-e", who.replace(identifier, ""))
+    assert code == 0, text
+
+
+def test_a_pdf_that_everybody_may_read_is_not_locked(system, receiver, offer):
+    message = offer("submission", [("ky-so.pdf", OWNER_PDF)])
+    assert system.wait_for(receiver, message["Message-ID"])["X-Congvu-Encrypted"] is None
+
+
+def test_the_attachments_together_are_limited(system, policy, sender, receiver):
+    """After decoding: what base64 would make too large for the wire is not smuggled in as 8-bit text."""
+    megabytes = int(policy["attachments"]["max_total"]["value"].removesuffix("MB"))
+    line = b"x" * 97 + b"\r\n"
+
+    def message(size):
+        head = "From: {}\r\nTo: {}\r\nSubject: lon\r\nMessage-ID: <lon-{}@{}>\r\nMIME-Version: 1.0\r\n".format(
+            sender["address"], receiver["address"], size, system.domain
+        )
+        kind = 'Content-Type: application/octet-stream; name="so-lieu.bin"\r\nContent-Disposition: attachment\r\n\r\n'
+        return (head + kind).encode() + line * (size // len(line))
+
+    answer = refusal(lambda: system.send(message((megabytes + 2) * 1048576), sender["address"], [receiver["address"]], account=sender))
+    assert answer.code == 554
+    assert f"qua gioi han {megabytes}.0 MB" in answer.text
+
+
+# --- what is noticed, and the record of headers -----------------------------------------------------------------------------------------
+
+
+def recorded(system, message):
+    """The record of a message in the store of headers."""
+    look = f"zgrep -hF '{message['Message-ID']}' /var/lib/rspamd/headers/*"
+    lines = wait_until(lambda: system.run("sh", "-c", look, check=False).splitlines(), 10, "the record")
+    return json.loads(lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "name", "marks"),
+    [
+        ("[MẬT] Kế hoạch", "x", "a.txt", True),
+        ("Công văn TỐI MẬT số 12", "x", "a.txt", True),
+        (unicodedata.normalize("NFD", "TUYỆT MẬT"), "x", "a.txt", True),
+        ("Kế hoạch", "UBND TỈNH\n\nMẬT\n\nKế hoạch", "a.txt", True),
+        ("Kế hoạch", "x", "KH_MẬT_2026.txt", True),
+        ("BẢO MẬT THÔNG TIN", "ĐỔI MẬT KHẨU, BÍ MẬT, mật ong, MẬT ĐỘ", "Hướng dẫn đặt MẬT KHẨU.txt", False),
+    ],
+)
+def test_marks_of_secrecy_are_noticed_and_never_refused(system, policy, receiver, offer, subject, text, name, marks):
+    message = offer("submission", [(name, b"x")], subject=subject, text=text)
+    arrived = system.wait_for(receiver, message["Message-ID"])
+    expected = marks and bool(policy["detect"]["secret_marks"]["value"])
+    assert ("secret-mark" in (arrived["X-Congvu-Flag"] or "")) == expected
+    assert ("secret_mark" in recorded(system, message)["flags"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "flag", "text", "headers"),
+    [
+        ("detect.sign_ups", "sign_up", "Please verify your e-mail address", {}),
+        ("detect.sign_ups", "sign_up", "Mã xác nhận của bạn là 123456", {}),
+        ("forwarding.inbound", "forwarded_in", "x", {"X_Forwarded_To": "ai@day.example"}),
+    ],
+)
+def test_mail_from_outside_is_noticed(system, policy, receiver, offer, key, flag, text, headers):
+    group, name = key.split(".")
+    message = offer("smtp", text=text, **headers)
+    arrived = system.wait_for(receiver, message["Message-ID"])
+    expected = policy[group][name]["value"] in (True, "flag")
+    assert (flag.replace("_", "-") in (arrived["X-Congvu-Flag"] or "")) == expected
+    assert (flag in recorded(system, message)["flags"]) == expected
+
+
+def test_flags_of_strangers_are_taken_away(system, receiver, offer):
+    message = offer("smtp", X_Congvu_Flag="secret-mark")
+    assert system.wait_for(receiver, message["Message-ID"])["X-Congvu-Flag"] is None
+
+
+def test_headers_of_all_mail_are_kept_and_found(system, sender, receiver, offer):
+    subject = f"Tra cứu {sender['address']}"
+    message = offer("submission", subject=subject)
+    refusal(lambda: offer("submission", [("tep.exe", b"x")], subject=subject))
+    record = recorded(system, message)
+    assert (record["sender"], record["recipients"], record["subject"]) == (sender["address"], [receiver["address"]], subject)
+    assert record["action"] != "reject" and "Message-ID:" in record["headers"]
+    found = system.playbook("playbooks/headers.yml", "-e", f"sender={sender['address']}", "-e", json.dumps({"subject": "tra cứu"}))
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert subject in found.stdout and "executable" in found.stdout
+    other = system.playbook("playbooks/headers.yml", "-e", "sender=khong-co@outside.example")
+    assert "Không có thư nào" in other.stdout

@@ -260,7 +260,7 @@ def test_sandbox_on_the_live_process(host):
     # Its own network has nothing but a loopback: it can reach nobody.
     links = host.check_output(f"nsenter -t {pid} -n ip -brief link").splitlines()
     assert [link.split()[0] for link in links] == ["lo"]
-    for path in ("/usr/x", "/etc/x", "/var/lib/clamav/x", "/srv/x"):
+    for path in ("/usr/x", "/etc/x", "/run/x", "/var/lib/clamav/x", "/srv/x"):
         assert "Read-only file system" in host.run(f"touch /proc/{pid}/root{path}").stderr, path
     assert exposure(host, "clamav-daemon") <= 2.5
 

@@ -517,7 +517,7 @@ def test_the_live_process_is_confined(host):
     assert status["CapBnd"] == status["CapEff"] == "0000000000000400"  # CAP_NET_BIND_SERVICE
     assert status["Uid"].split()[0] == host.check_output("id -u openldap")
     inside = f"nsenter --target {pid} --mount --setuid 0"
-    for path in ("/usr/x", "/etc/x", "/var/lib/x", "/home/x"):
+    for path in ("/usr/x", "/etc/x", "/run/x", "/var/lib/x", "/home/x"):
         assert "Read-only file system" in host.run(f"{inside} touch {path}").stderr, path
     host.run_expect([0], f"{inside} touch /var/lib/ldap/x && rm /var/lib/ldap/x")
     score = host.check_output("systemd-analyze security --no-pager slapd | tail -n 1")  # → Overall exposure level for slapd.service: 1.4 OK

@@ -86,7 +86,7 @@ def test_sandbox_on_the_live_process(host):
     assert int(status["CapBnd"], 16) == 0
     # The process's own view of the file system; root of the host is refused there too, so it is the mount, not the mode.
     inside = f"/proc/{main_pid(host)}/root"
-    for path in ("/usr/x", "/etc/valkey/x", "/etc/x", "/srv/x"):
+    for path in ("/usr/x", "/etc/valkey/x", "/etc/x", "/run/x", "/var/lib/x", "/srv/x"):
         assert "Read-only file system" in host.run(f"touch {inside}{path}").stderr, path
     host.run_expect([0], f"touch {inside}/var/lib/valkey/x && rm {inside}/var/lib/valkey/x")
     shell = host.run(f"nsenter -t {main_pid(host)} -m /bin/true")
