@@ -1,0 +1,67 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: Apache-2.0
+"""Ansible module: carry out acts on mailboxes on the directory host, each with its line in the journal."""
+
+DOCUMENTATION = r"""
+module: mailbox_changes
+short_description: Carry out acts on mailboxes, each with its line in the journal
+description:
+  - Reads a file with the changes that an act makes (C(congvu_mail.acts)) and carries them out one by one over ldapi as root, with
+    C(congvu_mail.mailbox_store), which the role C(lifecycle) installs on the directory host.
+  - A change that is done already counts as unchanged and is not journalled again. Check mode compares only.
+options:
+  path:
+    description: JSON list of changes.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Carry out an act
+  mailbox_changes:
+    path: /root/changes.json
+"""
+
+RETURN = r"""
+done:
+  description: Number of changes made (in check mode to be made).
+  type: int
+  returned: always
+head:
+  description: Number and hash of the journal's last line, to be kept elsewhere; empty in check mode and when nothing changed.
+  type: str
+  returned: always
+"""
+
+import json
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+
+PROGRAMS = "/usr/local/lib/congvu-mail/python"
+
+
+def main():
+    module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
+    sys.path.insert(0, PROGRAMS)
+    try:
+        from congvu_mail.mailbox_store import Store, StoreError
+    except ImportError as error:
+        module.fail_json(
+            msg=f"chưa làm gì: máy chủ thư mục chưa có chương trình của vai trò lifecycle ({error}); chạy playbooks/site.yml trước"
+        )
+    with open(module.params["path"], encoding="utf-8") as file:
+        changes = json.load(file)
+    done, head = 0, ""
+    try:
+        with Store() as store:
+            for change in changes:
+                done += store.carry_out(change, module.check_mode)
+            head = str(store.head or "")
+    except StoreError as error:
+        module.fail_json(msg=f"{error}. Đã làm {done} trong {len(changes)} hộp thư.", changed=bool(done), done=done, head=head)
+    module.exit_json(changed=bool(done), done=done, head=head)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""Acts on mailboxes, with the province's own rules, seen from outside through every protocol."""
+
+import base64
+import datetime
+import imaplib
+import json
+import re
+import socket
+import subprocess
+
+import pytest
+import yaml
+from conftest import PROVINCE, ROOT
+from mail import compose, refusal, wait_until
+from webmail import fetch
+
+JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
+ACTS = {"suspend": "suspend", "reinstate": "restore", "terminate": "delete", "reset-password": "reset"}
+TODAY = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=7)).date().isoformat()
+GIVEN = {"document_number": "12/SNV-VP", "document_date": TODAY, "received": TODAY, "signature_checked": "true"}
+KEPT = ("congvuState", "congvuDelivery", "userPassword", "pwdReset")
+STAMPS = "SuspendedSince Reason Document Offences Notice Restored Ended Successor SuccessorUntil ResetDocument Compromised LastAccess"
+
+
+@pytest.fixture(scope="module")
+def policy():
+    text = (ROOT / "inventories" / PROVINCE / "group_vars/all/policy.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["mail_policy"]
+
+
+@pytest.fixture
+def victim(system, people):
+    """A person with a mailbox, whose entry is put back as it was."""
+    account = people[2]
+    entry, before = read(system, account["address"])
+    yield {**account, "dn": entry}
+    wanted = {name: before.get(name, []) for name in (*KEPT, *(f"congvu{word}" for word in STAMPS.split()))}
+    # A new hash would set pwdReset, so it goes first.
+    for names in (("userPassword",), tuple(name for name in wanted if name != "userPassword")):
+        lines = [f"dn: {entry}", "changetype: modify"]
+        for name in names:
+            lines += [f"replace: {name}", *(f"{name}:: {base64.b64encode(value.encode()).decode()}" for value in wanted[name]), "-"]
+        ldap(system, "ldapmodify", *RELAX, stdin="\n".join(lines) + "\n")
+    local_part = account["address"].partition("@")[0]
+    ledger = f"dn: congvuLocalPart={local_part},ou=ledger,{entry.split(',ou=mailboxes,')[1]}\nchangetype: modify\n"
+    ldap(system, "ldapmodify", *RELAX, stdin=f"{ledger}replace: congvuCurrent\ncongvuCurrent: TRUE\n-\nreplace: congvuUntil\n")
+    assert system.imap(account).select("INBOX")[0] == "OK"
+
+
+RELAX = ("-e", "!relax")
+
+
+def ldap(system, tool, *arguments, **more):
+    return system.run(tool, "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", *arguments, **more)
+
+
+def read(system, address):
+    """DN and attributes of a mailbox."""
+    base = "dc=" + ",dc=".join(system.domain.split("."))
+    argv = ("-LLL", "-o", "ldif-wrap=no", "-b", f"ou=mailboxes,{base}", f"(mailLocalAddress={address})", "*", "+")
+    text = ldap(system, "ldapsearch", *argv)
+    found = {}
+    for line in text.splitlines():
+        if match := re.match(r"([\w;]+)(::?) (.*)", line):
+            value = base64.b64decode(match[3]).decode() if match[2] == "::" else match[3]
+            found.setdefault(match[1], []).append(value)
+    return found["dn"][0], found
+
+
+def act(system, name, *options, **given):
+    """Run an act; what the playbook said, with its lines folded, and how many tasks changed something."""
+    done = system.playbook(f"playbooks/{name}.yml", "--extra-vars", json.dumps(given), *options)
+    text = done.stdout + done.stderr
+    return done.returncode, " ".join(text.split()), sum(map(int, re.findall(r"changed=(\d+)", text)))
+
+
+def journal(system):
+    return [json.loads(line) for line in system.run("cat", JOURNAL, check=False).splitlines()]
+
+
+def sieve(system, account):
+    """What ManageSieve answers to a login."""
+    raw = socket.create_connection((system.address, system.ports["sieve"]), 30)
+    stream = raw.makefile("rwb")
+    stream.write(b"STARTTLS\r\n")
+    stream.flush()
+    answers = 0
+    while answers < 2:
+        answers += stream.readline().startswith(b"OK")
+    stream = system.tls.wrap_socket(raw, server_hostname=system.name).makefile("rwb")
+    plain = base64.b64encode(f"\0{account['address']}\0{account['password']}".encode())
+    stream.write(b'AUTHENTICATE "PLAIN" "' + plain + b'"\r\n')
+    stream.flush()
+    answers = 0
+    while True:
+        line = stream.readline()
+        answers += line.startswith((b"OK", b"NO", b"BYE"))
+        if answers == 2 or not line:  # the greeting after TLS comes first
+            return line.decode()
+
+
+def webmail(system, account):
+    """Status of the webmail's answer to a login: 302 leads in, 401 does not."""
+    url, ca = system.access["webmail_url"], system.access["ca_certificate"]
+    _status, headers, page = fetch(system.address, url, ca)
+    token = re.search(r'name="_token" value="([^"]+)"', page)[1]
+    cookies = "; ".join(cookie.partition(";")[0] for cookie in headers.get_all("Set-Cookie"))
+    form = {"_token": token, "_task": "login", "_action": "login", "_user": account["address"], "_pass": account["password"]}
+    return fetch(system.address, f"{url}?_task=login", ca, form, headers={"Cookie": cookies})[0]
+
+
+def bind(system, account):
+    """What an application gets that proves a password with the directory."""
+    argv = ("-x", "-H", "ldapi:///", "-D", account["dn"], "-w", account["password"])
+    return system.run("sh", "-c", 'ldapwhoami "$@" 2>&1; true', "sh", *argv)
+
+
+def closed(system, account):
+    """Every door is shut."""
+    assert "AUTHENTICATIONFAILED" in refusal(lambda: system.imap(account)).text
+    assert "Authentication failed" in refusal(lambda: system.pop3(account)).text
+    assert refusal(lambda: system.smtp("submission", account)).code == 535
+    assert sieve(system, account).startswith("NO")
+    assert webmail(system, account) == 401
+    assert "Invalid credentials (49)" in bind(system, account)
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_refused_without_what_the_regulation_demands(system, victim, policy, name):
+    """All that is missing at once, and nothing is touched."""
+    before = (read(system, victim["address"]), len(journal(system)))
+    code, said, changed = act(system, name, mailbox=victim["address"])
+    demanded = ["reason", "operator", "document_number", "document_date"]
+    deadline, start = (policy["deadlines"].get(f"{ACTS[name]}{part}", {}).get("value") for part in ("", "_from"))
+    if name != "suspend" and deadline is not None and start != "handling":
+        demanded.append("received")
+    if name != "suspend" and policy["requests"]["signed"]["value"] == "required":
+        demanded.append("signature_checked")
+    assert code != 0 and changed == 0
+    assert set(re.findall(r"thiếu (\w+)", said)) == set(demanded)
+    assert (read(system, victim["address"]), len(journal(system))) == before
+
+
+def test_a_file_with_errors_does_nothing(system, victim, people, tmp_path):
+    """Unknown, twice, wrong state, a date that is none: each with its line, nothing done for the good rows either."""
+    batch = tmp_path / "khoa.csv"
+    rows = [f"{victim['address']};", "khongco@khongco.vn;", f"{victim['address']};", f"{people[3 % len(people)]['address']};31/02/2026"]
+    batch.write_text("\ufeffmailbox;document_date\r\n" + "\r\n".join(rows) + "\r\n", encoding="utf-8")
+    code, said, changed = act(system, "suspend", batch=str(batch), reason="r", operator="khanh", **GIVEN)
+    assert code != 0 and changed == 0
+    assert "khoa.csv, dòng 5: document_date (giá trị “31/02/2026”): không phải là ngày" in said
+    batch.write_text("mailbox\n" + "\n".join(row.partition(";")[0] for row in rows[:3]) + "\n", encoding="utf-8")
+    code, said, changed = act(system, "suspend", batch=str(batch), reason="r", operator="khanh", **GIVEN)
+    assert code != 0 and changed == 0
+    assert "dòng 3: khongco@khongco.vn: không có hộp thư này" in said
+    assert "dòng 4" in said and "đã ghi ở khoa.csv, dòng 2" in said
+    code, said, changed = act(system, "reinstate", mailbox=victim["address"], reason="r", operator="khanh", **GIVEN)
+    assert code != 0 and "đang hoạt động; “Khôi phục” cần hộp thư tạm khóa hoặc đã chấm dứt" in said
+    assert read(system, victim["address"])[1]["congvuState"] == ["active"]
+
+
+def test_suspended_then_reinstated(system, victim, sender, policy):
+    count = len(journal(system))
+    given = {"mailbox": victim["address"], "reason": "gửi thư rác", "operator": "khanh", **GIVEN}
+    session = system.imap(victim)
+    session.select("INBOX")
+    foretold = act(system, "suspend", "--check", **given)
+    assert foretold[0] == 0 and foretold[2] == 1
+    assert session.noop()[0] == "OK" and len(journal(system)) == count, "--check did something"
+    code, said, changed = act(system, "suspend", **given)
+    assert code == 0 and "tạm khóa" in said, said[-2000:]
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        for _ in range(50):
+            session.noop()
+    closed(system, victim)
+    assert act(system, "suspend", **given)[2] == 0, "the second time changed something"
+
+    letter = compose(sender["address"], victim["address"], "Trong lúc tạm khóa")
+    if policy["suspension"]["deliver_inbound"]["value"]:
+        system.send(letter, sender["address"], [victim["address"]], account=sender)
+    else:
+        answer = refusal(lambda: system.send(letter, sender["address"], [victim["address"]], account=sender))
+        assert (answer.code, "5.2.1" in answer.text) == (550, True)
+
+    # The clock tells whom the policy names, and keeps the server's answer.
+    system.run("systemctl", "start", "congvu-clock.service")
+    (notice,) = read(system, victim["address"])[1]["congvuNotice"]
+    recipients = re.findall(r"(\S+@\S+): 2\.0\.0 Ok: queued as \w+", notice)
+    assert notice.startswith(f"suspension {TODAY} ") and recipients
+    sent = next(line for line in reversed(journal(system)) if line["act"] == "clock-notice")["after"]["sent"]
+    for one in sent:
+        query = ("doveadm", "search", "-u", one["to"], "mailbox", "*", "header", "Message-ID", one["message_id"])
+        wait_until(lambda query=query: system.run(*query).strip(), 30, f"the notice to {one['to']}")
+        assert victim["address"] in one["text"] and "gửi thư rác" in one["text"]
+
+    code, said, _ = act(system, "reinstate", **{**given, "reason": "đã xử lý xong", "document_number": "15/SNV-VP"})
+    assert code == 0, said[-2000:]
+    assert system.pop3(victim).stat()
+    assert sieve(system, victim).startswith("OK")
+    assert webmail(system, victim) == 302
+    if policy["suspension"]["deliver_inbound"]["value"]:
+        system.wait_for(victim, letter["Message-ID"])
+    assert [line["act"] for line in journal(system)[count:]] == ["suspend", "clock-notice", "reinstate"]
+    done = journal(system)[-1]
+    assert done["document"].startswith("15/SNV-VP ngày ") and done["operator"] == "khanh"
+    assert (done["before"]["congvuState"], done["after"]["congvuState"]) == (["suspended"], ["active"])
+
+
+def test_in_an_emergency_the_document_follows(system, victim):
+    given = {"mailbox": victim["address"], "reason": "bị chiếm quyền", "operator": "khanh"}
+    code, said, _ = act(system, "suspend", **given, compromise="true")
+    assert code == 0 and "THIẾU VĂN BẢN" in said
+    closed(system, victim)
+    code, said, _ = act(system, "reinstate", **given, **GIVEN)
+    assert code != 0 and "chạy reset-password.yml trước" in said
+    code, said, changed = act(system, "suspend", **given, **GIVEN)
+    assert code == 0 and changed == 1, "the document was not recorded"
+    assert read(system, victim["address"])[1]["congvuDocument"][0].startswith(GIVEN["document_number"])
+
+
+def test_a_new_password_is_sealed_and_must_be_changed(system, victim):
+    given = {"mailbox": victim["address"], "reason": "quên mật khẩu", "operator": "khanh", **GIVEN}
+    code, said, _ = act(system, "reset-password", **given)
+    assert code == 0, said[-2000:]
+    (name,) = re.findall(r"đã niêm phong: (\S+\.vault)", said)
+    password_file = next(word for word in system.access["ansible"] if word.startswith("--vault-password-file="))
+    argv = [ROOT / ".venv/bin/ansible-vault", "view", password_file, name]
+    opened = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    fresh = next(line.rpartition(",")[2].strip('"') for line in opened.splitlines() if victim["address"] in line)
+    assert fresh not in said and fresh not in json.dumps(journal(system))
+    assert "userPassword" not in json.dumps(journal(system))
+    assert "AUTHENTICATIONFAILED" in refusal(lambda: system.imap(victim)).text
+    assert "Invalid credentials (49)" in bind(system, victim)
+    assert "dn:uid=" in bind(system, {**victim, "password": fresh}), "the sealed password is not the one that works"
+    assert "AUTHENTICATIONFAILED" in refusal(lambda: system.imap({**victim, "password": fresh})).text
+    assert act(system, "reset-password", **given)[2] == 0, "the same document gave another password"
+
+
+def test_terminated_with_a_successor_and_back(system, victim, sender, receiver):
+    given = {"mailbox": victim["address"], "reason": "nghỉ hưu", "operator": "khanh", **GIVEN}
+    tomorrow = (datetime.date.fromisoformat(TODAY) + datetime.timedelta(days=1)).isoformat()
+    code, said, _ = act(system, "terminate", **given, successor=receiver["address"], successor_until=tomorrow)
+    assert code == 0, said[-2000:]
+    closed(system, victim)
+    letter = compose(sender["address"], victim["address"], "Gửi người đã nghỉ")
+    system.send(letter, sender["address"], [victim["address"]], account=sender)
+    system.wait_for(receiver, letter["Message-ID"])
+    # His day has passed: from then on a sender reads that the mailbox is closed.
+    change = f"dn: {victim['dn']}\nchangetype: modify\nreplace: congvuSuccessorUntil\ncongvuSuccessorUntil: 20200101000000Z\n"
+    ldap(system, "ldapmodify", stdin=change)
+    system.run("systemctl", "start", "congvu-clock.service")
+    answer = refusal(lambda: system.send(letter, sender["address"], [victim["address"]], account=sender))
+    assert answer.code == 550 and "5.2.1" in answer.text and "Hop thu nay da ngung su dung" in answer.text
+    code, said, _ = act(system, "terminate", **{**given, "document_number": "99/X"})
+    assert code != 0 and "đã chấm dứt từ ngày" in said
+    code, said, _ = act(system, "reinstate", **{**given, "document_number": "16/SNV-VP", "reason": "trở lại làm việc"})
+    assert code == 0, said[-2000:]
+    system.send(letter, sender["address"], [victim["address"]], account=sender)
+    system.wait_for(victim, letter["Message-ID"])
+
+
+def test_the_journal_is_intact(system):
+    program = "/usr/local/lib/congvu-mail/python/congvu_mail/journal.py"
+    assert "nguyên vẹn" in system.run("python3", program, "verify", JOURNAL)

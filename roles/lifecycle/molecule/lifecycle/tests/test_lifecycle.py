@@ -1,0 +1,213 @@
+"""The clock on a real directory: what it does on which day, and all that keeps it from doing harm."""
+
+import datetime as dt
+import json
+
+import pytest
+
+SUFFIX = "dc=lab,dc=test"
+JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
+RUN = "PYTHONPATH=/usr/local/lib/congvu-mail/python python3 -B -m congvu_mail.lifecycle"
+TODAY = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=7)).date()
+
+
+def stamp(days):
+    """generalizedTime of some days ago, at noon in Viet Nam."""
+    return f"{TODAY - dt.timedelta(days=days):%Y%m%d}050000Z"
+
+
+class Directory:
+    """Mailboxes made and changed as root."""
+
+    def __init__(self, host):
+        self.host, self.names = host, {}
+
+    def ldap(self, tool, text, ok=(0,)):
+        self.host.run_expect(list(ok), f"{tool} -Q -Y EXTERNAL -H ldapi:/// -e '!relax' <<'X'\n{text}\nX")
+
+    def add(self, name, **attributes):
+        number = len(self.names) + 1
+        self.names[name] = f"uid=00000000-0000-4000-8000-{number:012},ou=mailboxes,{SUFFIX}"
+        kept = {"congvuKind": "person", "congvuState": "active", "congvuDelivery": "TRUE", "congvuIssued": stamp(10)} | attributes
+        lines = [f"dn: {self.names[name]}", f"uid: 00000000-0000-4000-8000-{number:012}", f"cn: {name}", "sn: x", f"congvuCode: C-{name}"]
+        lines += [f"objectClass: {one}" for one in ("inetOrgPerson", "inetLocalMailRecipient", "congvuMailbox")]
+        lines += ["congvuClass: user", "congvuLogin: TRUE", f"mail: {name}@lab.test", f"mailLocalAddress: {name}@lab.test"]
+        self.ldap("ldapadd", "\n".join([*lines, *(f"{key}: {value}" for key, value in kept.items())]))
+        ledger = (
+            f"dn: congvuLocalPart={name},ou=ledger,{SUFFIX}\nobjectClass: congvuIssuedAddress\ncongvuCode: C-{name}\ncongvuCurrent: TRUE"
+        )
+        self.ldap("ldapadd", ledger)
+
+    def set(self, name, **attributes):
+        parts = "\n-\n".join(f"replace: {key}" + (f"\n{key}: {value}" if value else "") for key, value in attributes.items())
+        self.ldap("ldapmodify", f"dn: {self.names[name]}\nchangetype: modify\n{parts}")
+
+    def get(self, name, attribute, base=None):
+        found = self.host.check_output(
+            f"ldapsearch -QLLL -o ldif-wrap=no -Y EXTERNAL -H ldapi:/// -s base -b '{base or self.names[name]}' {attribute}"
+        )
+        return [line.partition(": ")[2] for line in found.splitlines() if line.startswith(f"{attribute}:")]
+
+    def clear(self):
+        for name, entry in self.names.items():
+            self.host.run(f"ldapdelete -Q -Y EXTERNAL -H ldapi:/// {entry} congvuLocalPart={name},ou=ledger,{SUFFIX}")
+        self.names = {}
+
+
+@pytest.fixture
+def directory(host):
+    made = Directory(host)
+    host.run("rm -f /var/lib/congvu-mail/lifecycle.json")
+    yield made
+    made.clear()
+
+
+def clock(host, *arguments):
+    """Run the clock by hand: exit status and what it says."""
+    done = host.run(f"{RUN} {' '.join(arguments or ('run',))}")
+    return done.rc, json.loads(done.stdout)
+
+
+def journal(host):
+    found = host.run(f"cat {JOURNAL}").stdout.splitlines()
+    return [json.loads(line) for line in found]
+
+
+def intact(host):
+    return host.run(f"python3 /usr/local/lib/congvu-mail/python/congvu_mail/journal.py verify {JOURNAL}").rc == 0
+
+
+def test_nothing_is_due_for_a_mailbox_in_use(host, directory):
+    directory.add("an")
+    assert clock(host) == (0, {"changed": False, "done": {}, "pending": 0, "table": ["Không có việc đến hạn."], "problems": []})
+
+
+def test_from_lock_to_removal(host, directory):
+    """Locked after six months; not removed without proof, without approval, or before fifteen working days after the notice."""
+    directory.add("an", congvuIssued=stamp(190), congvuLastAccess=stamp(186))
+    before = journal(host)
+    status, said = clock(host, "run", "--check")
+    assert "Tạm khóa" in said["table"][1] and "sẽ làm" in said["table"][1]
+    assert directory.get("an", "congvuState") == ["active"], "--check changed something"
+    assert journal(host) == before
+    status, said = clock(host)
+    # The mail server is down: locked in time, but told to nobody, and that is said.
+    assert status == 1 and said["done"] == {"lock": 1}
+    assert "không gửi được đến so@lab.test" in said["problems"][0]
+    assert directory.get("an", "congvuState") == ["suspended"]
+    assert directory.get("an", "congvuOffences") == ["1"]
+    directory.set("an", congvuSuspendedSince=stamp(60))
+    assert clock(host)[1]["pending"] == 0, "an end without proof of a notice"
+    directory.set("an", congvuNotice=f"notice-6m {TODAY - dt.timedelta(days=59)} so@lab.test: 2.0.0 Ok: queued as 4B2")
+    assert clock(host)[1]["pending"] == 1
+    assert directory.get("an", "congvuState") == ["suspended"], "nobody approved"
+    assert clock(host, "approve", "--all")[0] == 1, "an approval needs a name and a document"
+    arguments = ("approve", "--mailbox", "an@lab.test", "--operator", "khanh", "--document", "'9/QD ngày 20/11/2026'")
+    assert clock(host, *arguments)[0] == 0
+    directory.set("an", congvuReopenRequest="12/SNV")
+    assert clock(host)[1]["done"] == {}, "a request to reopen is not decided"
+    directory.set("an", congvuReopenRequest="")
+    assert clock(host)[1]["done"] == {"remove": 1}
+    assert directory.get("an", "congvuState") == ["terminated"]
+    assert directory.get("an", "congvuDelivery") == ["FALSE"]
+    assert directory.get("an", "congvuCurrent", f"congvuLocalPart=an,ou=ledger,{SUFFIX}") == ["FALSE"]
+    assert clock(host)[1]["done"] == {}
+    assert [line["act"] for line in journal(host)[len(before) :]] == ["clock-lock", "approve-removal", "clock-remove"]
+    assert intact(host)
+
+
+def test_a_login_counts_on_whatever_protocol(host, directory):
+    """What slapd notes of a bind as the user keeps the mailbox alive, and is kept when a new password takes it away."""
+    directory.add("an", congvuIssued=stamp(400))
+    directory.set("an", userPassword="Mat-khau-1")
+    directory.set("an", pwdReset="")
+    host.check_output(f"ldapwhoami -x -H ldapi:/// -D {directory.names['an']} -w Mat-khau-1")
+    assert clock(host)[1]["done"] == {}
+    seen = directory.get("an", "congvuLastAccess")
+    assert seen[0][:8] == f"{dt.datetime.now(dt.UTC):%Y%m%d}"
+    directory.set("an", userPassword="Mat-khau-2")
+    assert clock(host)[1]["done"] == {}
+    assert directory.get("an", "congvuLastAccess") == seen
+
+
+def test_an_old_password_has_to_be_changed(host, directory):
+    directory.add("an")
+    directory.set("an", userPassword="Mat-khau-1", pwdPolicySubentry=f"cn=user,ou=policies,{SUFFIX}")
+    directory.set("an", pwdReset="", pwdChangedTime=stamp(190))
+    assert clock(host)[1]["done"] == {"password-expired": 1}
+    assert directory.get("an", "pwdReset") == ["TRUE"]
+    assert clock(host)[1]["done"] == {}
+
+
+def test_a_successor_ends_on_his_day(host, directory):
+    closed = {"congvuState": "terminated", "congvuDelivery": "FALSE", "congvuSuccessor": "binh@lab.test"}
+    directory.add("an", **closed, congvuSuccessorUntil=stamp(1))
+    directory.add("cuc", **closed, congvuSuccessorUntil=stamp(-1))
+    assert clock(host)[1]["done"] == {"successor-end": 1}
+    assert directory.get("an", "congvuSuccessor") == []
+    assert directory.get("cuc", "congvuSuccessor") == ["binh@lab.test"]
+
+
+def test_a_wrong_day_does_nothing(host, directory):
+    """After a jump of a year, or back, everything waits until a person confirms the day."""
+    directory.add("an", congvuIssued=stamp(190))
+    for last in (TODAY - dt.timedelta(days=365), TODAY + dt.timedelta(days=1)):
+        host.run(f"echo '{json.dumps({'last_run': last.isoformat()})}' > /var/lib/congvu-mail/lifecycle.json")
+        status, said = clock(host)
+        assert status == 1 and said["done"] == {}
+        assert "đồng hồ có thể sai" in said["problems"][0]
+    assert directory.get("an", "congvuState") == ["active"]
+    assert clock(host, "run", "--confirmed", TODAY.isoformat())[1]["done"] == {"lock": 1}
+
+
+def test_many_at_once_are_held_back(host, directory):
+    for number in range(5):
+        directory.add(f"n{number}", congvuIssued=stamp(190))
+    status, said = clock(host)
+    assert status == 1 and said["done"] == {}
+    assert "5 trong 5 hộp thư đến hạn cùng lúc" in said["problems"][0]
+
+
+def test_a_killed_change_is_finished_with_its_line(host, directory):
+    directory.add("an")
+    wanted = {"congvuState": ["suspended"]}
+    line = {"act": "suspend", "mailbox": "an@lab.test", "document": "1/A", "reason": "r", "operator": "o", "before": {}, "after": wanted}
+    ledger = {"dn": f"congvuLocalPart=an,ou=ledger,{SUFFIX}", "replace": {"congvuCurrent": ["FALSE"]}}
+    change = {"operations": [{"dn": directory.names["an"], "replace": wanted}, ledger], "journal": {**line, "result": "done"}}
+    pending = "/var/lib/congvu-mail/journal/pending.json"
+    host.run(f"cat > {pending} <<'X'\n{json.dumps(change)}\nX")
+    count = len(journal(host))
+    clock(host, "run", "--check")
+    assert len(journal(host)) == count and directory.get("an", "congvuState") == ["active"], "nothing had been done: nothing to finish"
+    host.run(f"cat > {pending} <<'X'\n{json.dumps(change)}\nX")
+    directory.set("an", congvuState="suspended")  # killed after the first of two operations
+    clock(host, "run", "--check")
+    assert directory.get("an", "congvuCurrent", ledger["dn"]) == ["FALSE"]
+    assert journal(host)[-1]["act"] == "suspend" and "dừng giữa chừng" in journal(host)[-1]["result"]
+    assert not host.file(pending).exists
+    assert intact(host)
+
+
+def test_two_writers_do_not_meet(host, directory):
+    done = host.run(f"flock /var/lib/congvu-mail/journal/lock sh -c '{RUN} run'")
+    assert done.rc == 1 and "một việc khác đang chạy" in done.stdout
+
+
+def test_directory_down(host):
+    host.run("systemctl stop slapd")
+    try:
+        status, said = clock(host)
+    finally:
+        host.run("systemctl start slapd")
+    assert status == 1 and "máy chủ thư mục không trả lời" in said["problems"][0]
+
+
+def test_the_unit_is_confined(host, directory):
+    """The unit can do its work, and neither write elsewhere nor use a capability."""
+    directory.add("an")
+    assert host.run("systemctl start congvu-clock.service").rc == 0
+    assert host.service("congvu-clock.timer").is_running and host.service("congvu-clock.timer").is_enabled
+    properties = host.check_output("systemctl show congvu-clock -p CapabilityBoundingSet -p ProtectSystem -p NoNewPrivileges")
+    assert set(properties.splitlines()) == {"CapabilityBoundingSet=", "ProtectSystem=strict", "NoNewPrivileges=yes"}
+    for path, mode in (("/var/lib/congvu-mail/journal", 0o700), ("/etc/congvu-mail/lifecycle.password", 0o600)):
+        assert host.file(path).mode == mode

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daily clock on the directory host: ``python3 -m congvu_mail.lifecycle run|approve``.
+
+``run`` works out what is due (``clock.py``) and carries it out: notices with proof, locks, ends that were approved. It takes successors
+away on their day, asks for a new password where the old one is too old, and keeps the last access. ``--check`` prints what it would do,
+``--today`` for another day. ``approve`` records that removals on the list may be carried out. Each step is a line of the journal.
+
+Reads ``/etc/congvu-mail/lifecycle.json`` (written by the role ``lifecycle``), prints one JSON object {changed, done, pending, table,
+problems}, and leaves the result of a run in ``/var/lib/congvu-mail/lifecycle.json``. Exit status 1: something was held back or failed, and
+``problems`` says what.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from congvu_mail import clock
+from congvu_mail.mailbox_store import Entry, Store, StoreError, first, for_clock, last_access, translated
+from congvu_mail.months import VIETNAM, add_months, local_date, shown
+from congvu_mail.notices import NotSent, Sender, compose
+from congvu_mail.working_days import Calendar, CalendarError
+
+CONFIG = Path("/etc/congvu-mail/lifecycle.json")
+STATE = Path("/var/lib/congvu-mail/lifecycle.json")
+OPERATOR = "hệ thống (chạy hằng ngày)"
+# Writes of the last access in one run: the directory commits some hundred a second, and the oldest come first.
+ACCESSES = 2000
+COLUMNS = ("Việc", "Hộp thư", "Đến hạn", "Lý do", "Căn cứ", "Kết quả")
+
+
+class Run:
+    """One run on one day."""
+
+    def __init__(self, config: Mapping[str, Any], store: Store, today: datetime.date, check: bool) -> None:
+        self.config, self.store, self.today, self.check = config, store, today, check
+        self.rules = clock.Rules.from_policy(config["rules"])
+        self.calendar = Calendar.from_table(config["calendar"])
+        moment = datetime.datetime.now(datetime.UTC)
+        if check:  # perhaps of another day
+            moment = datetime.datetime.combine(today, datetime.time(12), VIETNAM).astimezone(datetime.UTC)
+        self.now = moment.strftime("%Y%m%d%H%M%SZ")
+        self.entries = {first(entry, "uid"): (dn, entry) for dn, entry in store.mailboxes(config["suffix"])}
+        self.boxes = [for_clock(entry) for _, entry in self.entries.values()]
+        self.by_code = {
+            first(entry, "congvuCode"): entry for _, entry in self.entries.values() if first(entry, "congvuState") != "terminated"
+        }
+        self.rows: list[tuple[str, ...]] = []
+        self.problems: list[str] = []
+        self.done: Counter[str] = Counter()
+        self.sender = Sender(config["notices"])
+
+    def approved(self) -> dict[str, datetime.date]:
+        """The removals approved: uid and the day from which the term was counted."""
+        found = {uid: first(entry, "congvuRemovalApproved")[:10] for uid, (_, entry) in self.entries.items()}
+        return {uid: datetime.date.fromisoformat(day) for uid, day in found.items() if day}
+
+    def plan(self, last_run: datetime.date | None, guard_percent: float, confirmed: datetime.date | None) -> clock.Plan:
+        """What is due."""
+        return clock.plan(
+            self.boxes,
+            self.rules,
+            self.today,
+            self.calendar,
+            last_run=last_run,
+            approved=self.approved(),
+            guard_percent=guard_percent,
+            gap_days=self.config["gap_days"],
+            confirmed=confirmed,
+        )
+
+    # --- the steps ---
+
+    def carry_out(self, plan: clock.Plan) -> None:
+        """All steps of a plan, in order; one that fails ends those of its mailbox for today."""
+        failed: set[str] = set()
+        for step in plan.steps:
+            if step.mailbox in failed:
+                continue
+            try:
+                result = "sẽ làm" if self.check else self._step(step)
+            except (StoreError, NotSent) as error:
+                failed.add(step.mailbox)
+                self.problems.append(f"{self._address(step)}: {clock.ACTIONS[step.action]}: {error}")
+                result = "THẤT BẠI"
+            self._row(step, result)
+        for step in plan.held:
+            self._row(step, "GIỮ LẠI")
+        for step in plan.pending:
+            self._row(step, "chờ duyệt")
+        self.sender.close()
+        self.problems += plan.warnings
+
+    def _row(self, step: clock.Step, result: str) -> None:
+        self.rows.append((clock.ACTIONS[step.action], self._address(step), shown(step.due), step.reason, step.clause, result))
+
+    def _address(self, step: clock.Step) -> str:
+        return first(self.entries[step.mailbox][1], "mail")
+
+    def _step(self, step: clock.Step) -> str:
+        if step.action == "purge":
+            # Mail is on other hosts; a person does it there, with the backup at hand.
+            return "chờ người vận hành xóa"
+        dn, entry = self.entries[step.mailbox]
+        wanted, extra = {"notice": self._notice, "lock": self._lock}.get(step.action, self._end)(step, entry)
+        self._change(dn, entry, f"clock-{step.action}", wanted, step.reason, step.clause, extra)
+        self.entries[step.mailbox] = (dn, {**entry, **wanted})
+        self.done[step.action] += 1
+        return "đã làm"
+
+    def _change(
+        self,
+        dn: str,
+        entry: Entry,
+        act: str,
+        wanted: Mapping[str, list[str]],
+        reason: str,
+        clause: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        extra = extra or {}
+        before = {name: entry.get(name, []) for name in wanted}
+        line = {
+            "act": act,
+            "mailbox": first(entry, "mail"),
+            "document": clause,
+            "reason": reason,
+            "operator": OPERATOR,
+            "before": before,
+            "after": {**wanted, **extra.get("journal", {})},
+            "result": "done",
+        }
+        operations = [{"dn": dn, "expect": before, "replace": dict(wanted)}, *extra.get("operations", [])]
+        self.store.carry_out({"operations": operations, "journal": line})
+
+    def _lock(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
+        seen = last_access(entry)
+        wanted = {
+            "congvuState": ["suspended"],
+            "congvuDelivery": ["TRUE" if self.config["rules"]["suspension"]["deliver_inbound"]["value"] else "FALSE"],
+            "congvuSuspendedSince": [self.now],
+            "congvuReason": [step.reason],
+            "congvuDocument": [step.clause],
+            "congvuOffences": [str(int(first(entry, "congvuOffences") or 0) + 1)],
+            **({"congvuLastAccess": [seen]} if seen else {}),
+        }
+        self._kick(entry)
+        return wanted, {}
+
+    def _end(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
+        wanted = {
+            "congvuState": ["terminated"],
+            "congvuDelivery": ["FALSE"],
+            "congvuEnded": [self.now],
+            "congvuReason": [step.reason],
+            "congvuDocument": [step.clause],
+            "congvuRemovalApproved": [],
+        }
+        self._kick(entry)
+        local_part = first(entry, "mail").partition("@")[0]
+        ledger = {
+            "dn": f"congvuLocalPart={local_part},ou=ledger,{self.config['suffix']}",
+            "replace": {"congvuCurrent": ["FALSE"], "congvuUntil": [f"{self.today:%Y%m%d}000000Z"]},
+        }
+        return wanted, {"operations": [ledger]}
+
+    def _kick(self, entry: Entry) -> None:
+        """End the sessions where Dovecot is on this host; elsewhere a session that lasted for months ends by itself."""
+        if doveadm := shutil.which("doveadm", path="/usr/bin"):
+            subprocess.run([doveadm, "kick", first(entry, "uid")], capture_output=True, check=False, timeout=30)
+
+    # --- notices ---
+
+    def _notice(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
+        settings = self.config["notices"]
+        reason = step.reason
+        if step.stage == clock.SUSPENSION:
+            reason = f"tạm khóa từ ngày {shown(step.since)}; lý do: {first(entry, 'congvuReason') or 'không ghi'}"
+        about = {"address": first(entry, "mail"), "name": first(entry, "cn"), "organisation": first(entry, "o"), "reason": reason}
+        following = next((stage.next_action for stage in self.rules.stages if stage.key == step.stage and stage.next_action), None)
+        locked = first(entry, "congvuState") == "suspended"
+        sent = []
+        for address, who in self._recipients(entry):
+            subject, text = compose(step.clause, about, settings, who, following.action if following else "", locked)
+            number, proof = self.sender.send(address, subject, text)
+            sent.append({"to": address, "subject": subject, "text": text, "message_id": number, "proof": proof})
+        proofs = "; ".join(one["proof"] for one in sent)
+        old = step.since if step.stage != clock.SUSPENSION else datetime.date.min
+        kept = [value for value in entry.get("congvuNotice", []) if value.split(" ")[1] >= old.isoformat()]
+        value = f"{step.stage} {self.today.isoformat()} {proofs}"
+        return {"congvuNotice": [*kept, value]}, {"journal": {"sent": sent}}
+
+    def _recipients(self, entry: Entry) -> list[tuple[str, str]]:
+        """Address and form of address of everybody who gets a notice about a mailbox, by ``suspension.notify``.
+
+        The managing organisation's mailbox stands for the person who is locked out; the operator's for an organisation that has none.
+        """
+        settings = self.config["notices"]
+        found: dict[str, str] = {}
+        if "person" in self.rules.notify and first(entry, "congvuState") == "active":
+            found[first(entry, "mail")] = first(entry, "cn")
+        manager = self._manager(entry) if "organisation" in self.rules.notify else None
+        if manager is not None:
+            found.setdefault(first(manager, "mail"), first(manager, "cn"))
+        if "operator" in self.rules.notify or not found or ("organisation" in self.rules.notify and manager is None):
+            found.setdefault(settings["mailbox"], settings["name"])
+        return list(found.items())
+
+    def _manager(self, entry: Entry) -> Entry | None:
+        """The nearest organisation above a mailbox whose own mailbox lives."""
+        seen, code = set(), first(entry, "congvuOrganisation")
+        while code and code not in seen:
+            seen.add(code)
+            above = self.by_code.get(code)
+            if above is None:
+                return None
+            if first(above, "congvuState") == "active":
+                return above
+            code = first(above, "congvuOrganisation")
+        return None
+
+    # --- what else a day brings ---
+
+    def successors(self) -> None:
+        """Take away the successors whose day has passed."""
+        for dn, entry in self.entries.values():
+            until = first(entry, "congvuSuccessorUntil")
+            if until and until < self.now:
+                wanted = {"congvuSuccessor": [], "congvuSuccessorUntil": []}
+                reason = f"hết thời gian chuyển thư đến {first(entry, 'congvuSuccessor')}"
+                self._quietly(dn, entry, "successor-end", wanted, "Hết chuyển thư", reason)
+
+    def passwords(self) -> None:
+        """Ask for a new password where the old one is older than its rule allows."""
+        terms = {
+            f"cn={name},ou=policies,{self.config['suffix']}".lower(): months for name, months in self.config["password_months"].items()
+        }
+        for dn, entry in self.entries.values():
+            changed, months = first(entry, "pwdChangedTime"), terms.get(first(entry, "pwdPolicySubentry").lower())
+            due = months and changed and first(entry, "pwdReset") != "TRUE" and add_months(local_date(changed), months) < self.today
+            if due and first(entry, "congvuState") == "active" and first(entry, "congvuLogin") == "TRUE":
+                reason = f"mật khẩu đã dùng quá {months} tháng, phải đổi ở lần đăng nhập tới"
+                self._quietly(dn, entry, "password-expired", {"pwdReset": ["TRUE"]}, "Hết hạn mật khẩu", reason)
+
+    def _quietly(self, dn: str, entry: Entry, act: str, wanted: dict[str, list[str]], title: str, reason: str) -> None:
+        result = "sẽ làm"
+        if not self.check:
+            try:
+                self._change(dn, entry, act, wanted, reason)
+                self.done[act] += 1
+                result = "đã làm"
+            except StoreError as error:
+                self.problems.append(f"{first(entry, 'mail')}: {title}: {error}")
+                result = "THẤT BẠI"
+        self.rows.append((title, first(entry, "mail"), shown(self.today), reason, "", result))
+
+    def accesses(self) -> None:
+        """Keep the last access of those whose record is oldest, before anything takes it from ``pwdLastSuccess``."""
+        newer = sorted(
+            (first(entry, "congvuLastAccess"), seen, dn)
+            for dn, entry in self.entries.values()
+            if (seen := last_access(entry)) and seen[:8] > first(entry, "congvuLastAccess")[:8]
+        )
+        with translated():
+            for _, seen, dn in newer[:ACCESSES]:
+                self.store.connection.modify_s(dn, [(2, "congvuLastAccess", [seen.encode()])])
+
+    def table(self) -> list[str]:
+        """Lines for a terminal."""
+        if not self.rows:
+            return ["Không có việc đến hạn."]
+        lines = [COLUMNS, *self.rows]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
+    """One run, or what one would do."""
+    state = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
+    last = datetime.date.fromisoformat(state["last_run"]) if state.get("last_run") else None
+    today = given.today or datetime.datetime.now(VIETNAM).date()
+    day = Run(config, store, today, given.check)
+    # A preview of another day is no jump of the clock.
+    plan = day.plan(None if given.today else last, given.guard_percent or config["guard_percent"], given.confirmed)
+    day.carry_out(plan)
+    if not plan.held:
+        day.successors()
+        day.passwords()
+    result = {
+        "changed": bool(day.done),
+        "done": dict(day.done),
+        "pending": len(plan.pending),
+        "table": day.table(),
+        "problems": day.problems,
+    }
+    if not given.check:
+        day.accesses()
+        record = {
+            "time": datetime.datetime.now(VIETNAM).isoformat(timespec="seconds"),
+            "last_run": plan.last_run.isoformat() if plan.last_run else None,
+            "result": "failed" if day.problems else "ok",
+            "detail": "; ".join(day.problems) or f"{sum(day.done.values())} việc, {len(plan.pending)} chờ duyệt",
+        }
+        partial = STATE.with_name(STATE.name + ".new")
+        partial.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(partial, STATE)
+    return result
+
+
+def approve(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
+    """Record the approval of removals that are on today's list."""
+    day = Run(config, store, datetime.datetime.now(VIETNAM).date(), check=True)
+    waiting = {day._address(step): step for step in day.plan(None, 100, None).pending}
+    wanted = list(waiting) if given.all else [address.lower() for address in given.mailbox]
+    problems = [f"{address}: không có trong danh sách chờ duyệt" for address in wanted if address not in waiting]
+    if not given.operator or not given.document:
+        problems.append("duyệt cần operator (người duyệt) và document_number, document_date (văn bản duyệt)")
+    if problems:
+        return {"changed": False, "table": ["Chưa duyệt gì."], "problems": problems}
+    rows = []
+    for address in wanted:
+        step = waiting[address]
+        dn, entry = day.entries[step.mailbox]
+        replace = {"congvuRemovalApproved": [f"{step.since.isoformat()} {given.operator}, {given.document}"]}
+        before = {"congvuRemovalApproved": entry.get("congvuRemovalApproved", [])}
+        line = {
+            "act": "approve-removal",
+            "mailbox": address,
+            "document": given.document,
+            "reason": step.reason,
+            "operator": given.operator,
+            "before": before,
+            "after": replace,
+            "result": "done",
+        }
+        done = store.carry_out({"operations": [{"dn": dn, "expect": before, "replace": replace}], "journal": line}, given.check)
+        rows.append(f"Duyệt {clock.ACTIONS[step.action].lower()}: {address} ({step.reason}){'' if done else ': đã duyệt từ trước'}")
+    return {"changed": bool(rows), "table": rows or ["Không có hộp thư nào chờ duyệt."], "problems": []}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python3 -m congvu_mail.lifecycle", description="Đồng hồ hằng ngày của hộp thư")
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("run", help="làm những việc đến hạn")
+    command.add_argument("--today", type=datetime.date.fromisoformat, help="chỉ với --check: xem trước ngày này")
+    command.add_argument("--confirmed", type=datetime.date.fromisoformat, help="xác nhận ngày của máy là đúng")
+    command.add_argument("--guard-percent", type=float, help="ngưỡng phần trăm hộp thư đến hạn cùng lúc")
+    command = commands.add_parser("approve", help="duyệt danh sách gỡ bỏ")
+    command.add_argument("--mailbox", action="append", default=[])
+    command.add_argument("--all", action="store_true")
+    command.add_argument("--operator", default="")
+    command.add_argument("--document", default="")
+    for command in commands.choices.values():
+        command.add_argument("--check", action="store_true", help="chỉ in ra, không thay đổi gì")
+    given = parser.parse_args(arguments)
+    if given.command == "run" and given.today and not given.check:
+        parser.error("--today chỉ dùng với --check")
+    try:
+        config = json.loads(CONFIG.read_text(encoding="utf-8"))
+        with Store() as store:
+            result = (run if given.command == "run" else approve)(config, given, store)
+    except (StoreError, CalendarError, OSError, ValueError) as error:
+        result = {"changed": False, "table": [], "problems": [str(error)]}
+    print(json.dumps(result, ensure_ascii=False))
+    return 1 if result["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
