@@ -44,6 +44,7 @@ PROGRAMS = "/usr/local/lib/congvu-mail/python"
 def main():
     module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
     sys.path.insert(0, PROGRAMS)
+    sys.dont_write_bytecode = True
     try:
         from congvu_mail.mailbox_store import Store, StoreError
     except ImportError as error:

@@ -373,7 +373,7 @@ class _Planner:
         due, late = self._due(order)
         result = "đã làm" if differing else DONE_BEFORE
         remarks = [result, *([late] if late else [])]
-        if not box.get("congvuDocument") and not order.document and self.name != "reset-password":
+        if self.act.state and not changed.get("congvuDocument", box.attributes.get("congvuDocument")):
             remarks.append(MISSING)
         before, after = STATES[box.get("congvuState")], STATES[changed.get("congvuState", [box.get("congvuState")])[0]]
         if self.name == "handover":
@@ -418,21 +418,15 @@ class _Planner:
             return {"congvuReopenRequest": [order.document]}
         if box.get("congvuState") == "active":
             return {}
-        ended = (
-            "congvuSuspendedSince",
-            "congvuEnded",
-            "congvuReopenRequest",
-            "congvuRemovalApproved",
-            "congvuSuccessor",
-            "congvuSuccessorUntil",
-        )
+        # Notices of the time before are in the journal; none of them may count for the next suspension.
+        over = ("SuspendedSince", "Ended", "ReopenRequest", "RemovalApproved", "Successor", "SuccessorUntil", "Notice")
         return {
             "congvuState": ["active"],
             "congvuDelivery": ["TRUE"],
             "congvuRestored": [self.now],
             "congvuReason": [order.reason],
             "congvuDocument": [order.document],
-            **{name: [] for name in ended},
+            **{f"congvu{name}": [] for name in over},
         }
 
     def _terminate(self, order: Order, box: Mailbox) -> dict[str, list[str]]:

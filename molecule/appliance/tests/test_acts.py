@@ -210,7 +210,7 @@ def test_in_an_emergency_the_document_follows(system, victim):
     given = {"mailbox": victim["address"], "reason": "bị chiếm quyền", "operator": "khanh"}
     code, said, _ = act(system, "suspend", **given, compromise="true")
     assert code == 0 and "THIẾU VĂN BẢN" in said
-    closed(system, victim)
+    assert "Invalid credentials (49)" in bind(system, victim)
     code, said, _ = act(system, "reinstate", **given, **GIVEN)
     assert code != 0 and "chạy reset-password.yml trước" in said
     code, said, changed = act(system, "suspend", **given, **GIVEN)
@@ -241,7 +241,7 @@ def test_terminated_with_a_successor_and_back(system, victim, sender, receiver):
     tomorrow = (datetime.date.fromisoformat(TODAY) + datetime.timedelta(days=1)).isoformat()
     code, said, _ = act(system, "terminate", **given, successor=receiver["address"], successor_until=tomorrow)
     assert code == 0, said[-2000:]
-    closed(system, victim)
+    assert "Invalid credentials (49)" in bind(system, victim)
     letter = compose(sender["address"], victim["address"], "Gửi người đã nghỉ")
     system.send(letter, sender["address"], [victim["address"]], account=sender)
     system.wait_for(receiver, letter["Message-ID"])
