@@ -378,12 +378,13 @@ class _Planner:
         before, after = STATES[box.get("congvuState")], STATES[changed.get("congvuState", [box.get("congvuState")])[0]]
         if self.name == "handover":
             before, after = self._names(box.attributes.get("congvuDelegate", [])), self._names(changed["congvuDelegate"])
+            remarks.append("ghi người nhận vào cột delegates của sổ đăng ký")
         elif self.name == "reset-password":
             after = "mật khẩu ban đầu mới, phải đổi khi đăng nhập" if differing else after
         elif order.request_only:
             after += ", có đề nghị mở lại"
         self.plan.rows.append(Row(self.act.title, box.get("mail"), box.get("cn"), before, after, order.document, due, "; ".join(remarks)))
-        if self.name == "reset-password" and differing:
+        if "congvuResetDocument" in differing:
             self.plan.passwords.append(self._recipient(box))
         if self.act.state in ("suspended", "terminated") or (self.name in ("reset-password", "handover") and differing):
             self.plan.ending.append(box.get("uid"))
@@ -464,7 +465,12 @@ class _Planner:
 
     def _handover(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         heirs = order.delegates.lower().replace(",", " ").split()
-        return {"congvuDelegate": list(dict.fromkeys(self.by_address[address].dn for address in heirs)), "congvuDocument": [order.document]}
+        return {
+            "congvuDelegate": list(dict.fromkeys(self.by_address[address].dn for address in heirs)),
+            "congvuDocument": [order.document],
+            # With a password of its own the mailbox gets a new one, once on each document.
+            **({"congvuResetDocument": [order.document]} if box.get("congvuLogin") == "TRUE" else {}),
+        }
 
     def _ledger(self, box: Mailbox) -> list[dict[str, Any]]:
         """The address in the ledger: closed with the end, current again with the way back."""
@@ -485,7 +491,8 @@ class _Planner:
             "code": box.get("congvuCode"),
             "name": box.get("cn"),
             "address": box.get("mail"),
-            "organisation": box.get("congvuOrganisation") or box.get("congvuCode"),
+            "organisation": box.get("congvuCode" if box.get("congvuKind") == "organisation" else "congvuOrganisation")
+            or box.get("congvuCode"),
             "dn": box.dn,
         }
 

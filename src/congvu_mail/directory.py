@@ -590,6 +590,7 @@ class _Planner:
             "congvuReason": [reason],
             "congvuDocument": [document] if document else [],
             "congvuSuspendedSince": [box.get("congvuSuspendedSince") or self.now],
+            **({"congvuEnded": [self.now]} if over else {}),
         }
         self.ended.append({"verb": "modify", "dn": box.dn, "replace": replace})
         if over:

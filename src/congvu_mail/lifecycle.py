@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from congvu_mail import clock
-from congvu_mail.mailbox_store import Entry, Store, StoreError, first, for_clock, last_access, translated
+from congvu_mail.mailbox_store import OPENED, Entry, Store, StoreError, first, for_clock, last_access, translated
 from congvu_mail.months import VIETNAM, add_months, local_date, shown
 from congvu_mail.notices import NotSent, Sender, compose
 from congvu_mail.working_days import Calendar, CalendarError
@@ -50,6 +50,9 @@ class Run:
             moment = datetime.datetime.combine(today, datetime.time(12), VIETNAM).astimezone(datetime.UTC)
         self.now = moment.strftime("%Y%m%d%H%M%SZ")
         self.entries = {first(entry, "uid"): (dn, entry) for dn, entry in store.mailboxes(config["suffix"])}
+        for _, entry in self.entries.values():
+            if first(entry, "congvuKind") == "organisation" and (opened := self._opened(entry)):
+                entry[OPENED] = [opened]
         self.boxes = [for_clock(entry) for _, entry in self.entries.values()]
         self.by_code = {
             first(entry, "congvuCode"): entry for _, entry in self.entries.values() if first(entry, "congvuState") != "terminated"
@@ -58,6 +61,20 @@ class Run:
         self.problems: list[str] = []
         self.done: Counter[str] = Counter()
         self.sender = Sender(config["notices"])
+
+    def _opened(self, entry: Entry) -> str:
+        """When an organisation's mailbox was last opened, by a delegate too: what Dovecot notes.
+
+        Where Dovecot is on another host, the last access of a delegate to anything stands for it: too late a day rather than too early.
+        """
+        if not self.config["mail_root"]:
+            delegates = (self.entries.get(dn.split(",")[0].removeprefix("uid=")) for dn in entry.get("congvuDelegate", []))
+            return max((last_access(found[1]) for found in delegates if found), default="")
+        try:
+            moment = int(Path(self.config["mail_root"], first(entry, "uid"), "last-login").read_text(encoding="ascii").split()[-1])
+        except (OSError, ValueError, IndexError):  # never opened
+            return ""
+        return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y%m%d%H%M%SZ")
 
     def approved(self) -> dict[str, datetime.date]:
         """The removals approved: uid and the day from which the term was counted."""

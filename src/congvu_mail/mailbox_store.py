@@ -27,6 +27,8 @@ JOURNAL = Path("/var/lib/congvu-mail/journal/operations.jsonl")
 READ = ["*", "pwdReset", "pwdLastSuccess", "pwdChangedTime", "pwdAccountLockedTime", "pwdPolicySubentry"]
 # Never in the journal, in a result or in a message.
 SECRET = ("userPassword", "congvuForbiddenInPassword")
+# Not of the directory: when somebody last opened an organisation's mailbox, with his own password perhaps (generalizedTime).
+OPENED = "opened"
 LATE = "done (ghi bổ sung sau khi máy dừng giữa chừng)"
 
 Entry = Mapping[str, list[str]]
@@ -172,9 +174,9 @@ def last_access(entry: Entry) -> str:
     himself is an access too.
     """
     own_change = [] if first(entry, "pwdReset") == "TRUE" else entry.get("pwdChangedTime", [])
-    return max((moment[:14] + "Z" for name in ("congvuLastAccess", "pwdLastSuccess") for moment in entry.get(name, [])), default="") or max(
-        (moment[:14] + "Z" for moment in own_change), default=""
-    )
+    return max(
+        (moment[:14] + "Z" for name in ("congvuLastAccess", "pwdLastSuccess", OPENED) for moment in entry.get(name, [])), default=""
+    ) or max((moment[:14] + "Z" for moment in own_change), default="")
 
 
 def first(entry: Entry, name: str) -> str:

@@ -4,6 +4,7 @@ import base64
 import datetime
 import imaplib
 import json
+import pathlib
 import re
 import socket
 import subprocess
@@ -18,7 +19,7 @@ JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
 ACTS = {"suspend": "suspend", "reinstate": "restore", "terminate": "delete", "reset-password": "reset"}
 TODAY = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=7)).date().isoformat()
 GIVEN = {"document_number": "12/SNV-VP", "document_date": TODAY, "received": TODAY, "signature_checked": "true"}
-KEPT = ("congvuState", "congvuDelivery", "userPassword", "pwdReset")
+KEPT = ("congvuState", "congvuDelegate", "congvuDelivery", "userPassword", "pwdReset")
 STAMPS = "SuspendedSince Reason Document Offences Notice Restored Ended Successor SuccessorUntil ResetDocument Compromised LastAccess"
 
 
@@ -31,7 +32,17 @@ def policy():
 @pytest.fixture
 def victim(system, people):
     """A person with a mailbox, whose entry is put back as it was."""
-    account = people[2]
+    yield from borrowed(system, people[2])
+
+
+@pytest.fixture
+def office(system):
+    """The same of an organisation."""
+    yield from borrowed(system, system.accounts("organisation")[0])
+
+
+def borrowed(system, account):
+    """The account with its DN; afterwards everything is as before."""
     entry, before = read(system, account["address"])
     yield {**account, "dn": entry}
     wanted = {name: before.get(name, []) for name in (*KEPT, *(f"congvu{word}" for word in STAMPS.split()))}
@@ -257,6 +268,34 @@ def test_terminated_with_a_successor_and_back(system, victim, sender, receiver):
     assert code == 0, said[-2000:]
     system.send(letter, sender["address"], [victim["address"]], account=sender)
     system.wait_for(victim, letter["Message-ID"])
+
+
+def test_an_organisations_mailbox_is_handed_over(system, office, people):
+    given = {"mailbox": office["address"], "reason": "đổi văn thư", "operator": "khanh", **GIVEN}
+    session = system.imap(office)
+    code, said, _ = act(system, "handover", **given, delegates=people[1]["address"])
+    assert code == 0, said[-2000:]
+    assert read(system, office["address"])[1]["congvuDelegate"] == [read(system, people[1]["address"])[0]]
+    with pytest.raises((imaplib.IMAP4.abort, OSError)):
+        for _ in range(50):
+            session.noop()
+    assert "AUTHENTICATIONFAILED" in refusal(lambda: system.imap(office)).text
+    (result,) = re.findall(r"Kết quả: (\S+\.json)", said)
+    minutes = pathlib.Path(result.replace(".json", ".html")).read_text(encoding="utf-8")
+    assert "BIÊN BẢN" in minutes and office["address"] in minutes and "đếm trước và sau khi bàn giao" in minutes
+    # It sends as the organisation from now on.
+    letter = compose(office["address"], people[0]["address"], "Sau bàn giao")
+    system.send(letter, office["address"], [people[0]["address"]], account=people[1])
+
+
+def test_what_another_day_would_bring(system):
+    """A preview of half a year ahead, when nobody has logged in: first held back, for so many at once can only be an error."""
+    count, later = len(journal(system)), (datetime.date.fromisoformat(TODAY) + datetime.timedelta(days=200)).isoformat()
+    held = system.playbook("playbooks/clock.yml", "--check", "-e", f"today={later}")
+    assert held.returncode != 0 and "vượt ngưỡng 5%" in held.stdout and "GIỮ LẠI" in held.stdout
+    shown = system.playbook("playbooks/clock.yml", "--check", "-e", f"today={later}", "-e", "guard_percent=100")
+    assert shown.returncode == 0 and "sẽ làm" in shown.stdout and "changed=0" in shown.stdout, shown.stdout[-2000:]
+    assert len(journal(system)) == count
 
 
 def test_the_journal_is_intact(system):

@@ -130,6 +130,16 @@ def test_a_login_counts_on_whatever_protocol(host, directory):
     assert directory.get("an", "congvuLastAccess") == seen
 
 
+def test_an_organisations_mailbox_is_opened_by_delegates(host, directory):
+    """Dovecot notes who opens it, also those who come with their own password; the unit may read that and nothing more."""
+    directory.add("so", congvuIssued=stamp(400), congvuKind="organisation")
+    home = f"/srv/mail/{directory.names['so'][4:40]}"
+    host.check_output(f"install -d -m 0700 -o nobody {home} && printf 'shared/last-login/x\\n%s\\n' $(date +%s) > {home}/last-login")
+    host.check_output(f"chown nobody {home}/last-login && chmod 0600 {home}/last-login && systemctl start congvu-clock.service")
+    assert directory.get("so", "congvuState") == ["active"]
+    assert directory.get("so", "congvuLastAccess")[0][:8] == f"{dt.datetime.now(dt.UTC):%Y%m%d}"
+
+
 def test_an_old_password_has_to_be_changed(host, directory):
     directory.add("an")
     directory.set("an", userPassword="Mat-khau-1", pwdPolicySubentry=f"cn=user,ou=policies,{SUFFIX}")
@@ -208,6 +218,7 @@ def test_the_unit_is_confined(host, directory):
     assert host.run("systemctl start congvu-clock.service").rc == 0
     assert host.service("congvu-clock.timer").is_running and host.service("congvu-clock.timer").is_enabled
     properties = host.check_output("systemctl show congvu-clock -p CapabilityBoundingSet -p ProtectSystem -p NoNewPrivileges")
-    assert set(properties.splitlines()) == {"CapabilityBoundingSet=", "ProtectSystem=strict", "NoNewPrivileges=yes"}
+    capabilities = "CapabilityBoundingSet=cap_dac_override cap_dac_read_search"
+    assert set(properties.splitlines()) == {capabilities, "ProtectSystem=strict", "NoNewPrivileges=yes"}
     for path, mode in (("/var/lib/congvu-mail/journal", 0o700), ("/etc/congvu-mail/lifecycle.password", 0o600)):
         assert host.file(path).mode == mode
