@@ -108,9 +108,10 @@ LOGIN = re.compile(r"(?:imap|pop3)-login: Logged in: user=<([^>]+)>, login=<([^>
 REASONS = (
     ("virus", ("CLAM_VIRUS",)),
     ("attachment", ("FORBIDDEN_", "CLAM_FORBIDDEN", "CLAM_LIMITS")),
+    ("limit", ("ATTACHMENTS_TOO_LARGE",)),
     ("forward", ("FORWARD_OUTSIDE",)),
     ("identity", ("DMARC_POLICY_REJECT",)),
-    ("attachment", ("CLAM_ENCRYPTED", "MIME_ENCRYPTED_ARCHIVE")),
+    ("attachment", ("ENCRYPTED_REFUSED",)),
 )
 REFUSALS = (
     ("recipient", re.compile(r" (?:550|551|552|553) 5\.(?:1\.1|2\.\d|1\.0)")),
