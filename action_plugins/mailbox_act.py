@@ -78,7 +78,8 @@ class ActionModule(ActionBase):
             orders = acts.read_orders(given["given"], given.get("batch") or None)
             rules = acts.Rules.from_policy(given["policy"], given["suffix"])
             calendar = Calendar.vietnam(now.year - 2, now.year + 1, given.get("calendar") or [])
-            export = self._execute_module(module_name="directory_export", module_args={"suffix": given["suffix"]}, task_vars=task_vars)
+            wanted = {"suffix": given["suffix"], "attributes": list(acts.READ)}
+            export = self._execute_module(module_name="directory_export", module_args=wanted, task_vars=task_vars)
             if export.get("failed"):
                 raise AnsibleActionFail(f"chưa làm gì: {export.get('msg')}")
             present = directory.Directory.load(export["content"])

@@ -41,6 +41,36 @@ ACTS = {
     "reset-password": Act("Cấp lại mật khẩu", "reset", ("active", "suspended"), emergency=True),
     "handover": Act("Bàn giao", "change", ("active",)),
 }
+# The attributes of a mailbox that a plan needs.
+READ = (
+    "uid",
+    "cn",
+    "mail",
+    "mailLocalAddress",
+    "congvuCode",
+    "congvuKind",
+    "congvuState",
+    "congvuDelivery",
+    "congvuLogin",
+    "congvuOrganisation",
+    "congvuDelegate",
+    "congvuLastAccess",
+    "congvuSuspendedSince",
+    "congvuReason",
+    "congvuDocument",
+    "congvuRestored",
+    "congvuEnded",
+    "congvuOffences",
+    "congvuNotice",
+    "congvuReopenRequest",
+    "congvuRemovalApproved",
+    "congvuSuccessor",
+    "congvuSuccessorUntil",
+    "congvuCompromised",
+    "congvuResetDocument",
+    "pwdReset",
+    "pwdLastSuccess",
+)
 STATES = {"active": "đang hoạt động", "suspended": "tạm khóa", "terminated": "đã chấm dứt"}
 COLUMNS = ("Việc", "Hộp thư", "Tên", "Trước", "Sau", "Văn bản", "Hạn", "Kết quả")
 DONE_BEFORE = "đã làm từ trước, không thay đổi"
