@@ -37,13 +37,18 @@ ACTS = {
     "reset-password": "Cấp lại mật khẩu",
     "handover": "Bàn giao hộp thư",
     "recall": "Gỡ bỏ thư",
-    "notice": "Thông báo",
-    "lock": "Tạm khóa do không dùng",
-    "withdraw": "Thu hồi do không dùng",
-    "remove": "Gỡ bỏ do không dùng",
-    "purge": "Xóa dữ liệu hộp thư đã chấm dứt",
+    "reopen-request": "Nhận đề nghị mở lại",
+    "approve-removal": "Duyệt gỡ bỏ",
+    "clock-notice": "Thông báo do không dùng",
+    "clock-lock": "Tạm khóa do không dùng",
+    "clock-withdraw": "Thu hồi do không dùng",
+    "clock-remove": "Gỡ bỏ do không dùng",
+    "clock-purge": "Xóa dữ liệu hộp thư đã chấm dứt",
+    "password-expired": "Hết hạn mật khẩu",
+    "successor-end": "Hết chuyển thư cho người nhận thay",
     journal.REPAIR: "Sửa nhật ký sau sự cố",
 }
+ON_PAPER = ("suspend", "reinstate", "terminate", "reset-password", "handover", "recall")  # need a document, sooner or later
 RESULTS = {"done": "xong"}
 BODIES = {
     "province_agency": "Sở, ban, ngành cấp tỉnh",
@@ -660,7 +665,8 @@ class Maker:
 
     def _act(self, entry: Mapping[str, Any]) -> list[str]:
         moment = datetime.datetime.fromisoformat(entry["time"]).astimezone(VIETNAM)
-        names = (entry["mailbox"], entry["document"] or "CHƯA CÓ VĂN BẢN", entry["reason"], RESULTS.get(entry["result"], entry["result"]))
+        document = entry["document"] or ("CHƯA CÓ VĂN BẢN" if entry["act"] in ON_PAPER else "-")
+        names = (entry["mailbox"], document, entry["reason"], RESULTS.get(entry["result"], entry["result"]))
         return [f"{moment:%d/%m/%Y %H:%M}", ACTS.get(entry["act"], entry["act"]), *names]
 
     def security(self) -> Iterator[Text | Table | Chart]:
