@@ -92,6 +92,7 @@ SETTINGS = {
     "deployment_dns_forwarders": ADDRESSES,
     "deployment_dns_zones": Form(_each(_has("name", "records")), "một danh sách {name, records}"),
     "deployment_management_networks": NETWORKS,
+    "deployment_unblocked_networks": NETWORKS,
     "deployment_application_networks": NETWORKS,
     "deployment_applications": TEXTS,
     "deployment_tls_mode": Form(lambda value: value in ("files", "internal_ca"), "files hoặc internal_ca"),

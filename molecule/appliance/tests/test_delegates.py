@@ -50,6 +50,21 @@ def test_a_delegate_reads_writes_and_files_as_the_office(system, office, sender,
     assert f"Master user logging in as {organisation['address']}" in log
 
 
+def test_a_delegate_writes_as_the_office_in_the_webmail(system, office, receiver):
+    from webmail import browser, login
+    from webmail import compose as write
+
+    organisation, delegate = office
+    url = system.access["webmail_url"]
+    with browser(system.address, [system.name, url.split("/")[2]], system.access["ca_certificate"]) as page:
+        login(page, url, delegate["address"], delegate["password"])
+        write(page, to=receiver["address"].split("@")[0][:6], subject="Công văn của cơ quan", body="Kính gửi.")
+    session = system.imap(receiver)
+    session.select("INBOX")
+    found = wait_until(lambda: session.noop() and session.search(None, "FROM", organisation["address"])[1][0], 30)
+    assert found
+
+
 def test_others_do_not(system, office, sender, receiver):
     organisation, _delegate = office
     letter = compose(organisation["address"], sender["address"], "giả mạo")

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from testing import ROOT, play, said
+from testing import ROOT, play, said, wait_until
 
 CONVERGE = f"{ROOT}/roles/firewall/molecule/firewall/converge.yml"
 
@@ -42,3 +42,41 @@ def test_rules_flushed_by_hand_come_back(host):
     host.run_expect([0], "systemctl stop nftables")
     assert play(CONVERGE).returncode == 0
     host.run_expect([0], "nft list table inet congvu_mail")
+
+
+LINES = {
+    "dovecot": "auth-worker(an@lab.test,{})<7><aB/c>: request [5]: ldap: Password mismatch (for LDAP bind)",
+    "dovecot-delegate": "auth-worker(0a-1,{},master)<7><aB/c>: request [5]: delegates: unknown user",
+    "dovecot-smtp": "auth-worker(an@lab.test,{})<7>: request [5]: ldap: Password mismatch (for LDAP bind)",
+    "password-page": "password change refused: wrong address=an@lab.test client={}",
+}
+
+
+def guesses(host, unit, line, times):
+    """Let the unit's journal tell of so many wrong passwords."""
+    loop = f'for n in $(seq {times}); do echo "{line}"; done'
+    host.run_expect([0], f"systemd-run --quiet --wait --collect --unit={unit} sh -c '{loop}'")
+
+
+def blocked(host):
+    return set(host.check_output("fail2ban-client get guessing banip").split())
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_who_guesses_is_blocked_and_nobody_else(host, name):
+    number = 10 + list(LINES).index(name)
+    unit = "password-page" if name == "password-page" else "dovecot"
+    guesses(host, unit, LINES[name].format(f"198.51.100.{number}"), 31)
+    guesses(host, unit, LINES[name].format(f"203.0.113.{number}"), 29)
+    guesses(host, unit, LINES[name].format("192.0.2.5"), 40)
+    guesses(host, unit, f"auth-worker(x,203.0.113.{number})<7><a>: request [5]: ldap: Lookup timed out", 40)
+    wait_until(lambda: f"198.51.100.{number}" in blocked(host))
+    assert blocked(host) & {f"203.0.113.{number}", "192.0.2.5"} == set()
+    assert f"198.51.100.{number}" in host.check_output("nft list table inet f2b-table")
+
+
+def test_blocks_outlive_a_restart(host):
+    before = blocked(host)
+    assert before
+    host.run_expect([0], "systemctl restart fail2ban")
+    wait_until(lambda: blocked(host) == before)

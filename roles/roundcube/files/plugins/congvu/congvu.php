@@ -82,7 +82,8 @@ class congvu extends rcube_plugin
     public function update_identities(array $args): array
     {
         $user = $this->rc->user;
-        $own = $this->mailboxes('(mailLocalAddress=%s)', $user->get_username());
+        // A delegate logs in as "the organisation's address*the own address" and then is the organisation.
+        $own = $this->mailboxes('(mailLocalAddress=%s)', explode('*', $user->get_username())[0]);
         if (!$own) {
             return $args; // The directory does not answer: the identities of the last login serve.
         }
