@@ -17,6 +17,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 network=congvu-mail
 subnet=10.201.0.0/24
+# Where podman takes addresses of hosts from: never the controller's.
+range=10.201.0.128/25
 controller=10.201.0.1/24
 key=$root/build/lab/ssh/id_ed25519
 podman() { "$here/hostns.sh" podman "$@"; }
@@ -39,7 +41,7 @@ up() {
         [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -ge 1024 ] || sysctl -qw fs.inotify.max_user_instances=1024 || true
         [ -n "$image" ] || image=$("$here/image.sh")
         ( flock 8; podman network exists "$network" ||
-            podman network create --internal --disable-dns --subnet "$subnet" "$network" >/dev/null ) 8>"$root/build/lab/network.lock"
+            podman network create --internal --disable-dns --subnet "$subnet" --ip-range "$range" "$network" >/dev/null ) 8>"$root/build/lab/network.lock"
         podman run --detach --name "$name" --hostname "$fqdn" --systemd=always --network "$network${wanted:+:ip=$wanted}" --dns=none --no-hosts \
             --cap-add=SYS_ADMIN,SYS_PTRACE,NET_ADMIN,NET_RAW --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
             --stop-timeout 20 "$image" /sbin/init >/dev/null
