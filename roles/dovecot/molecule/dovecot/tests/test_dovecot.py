@@ -545,7 +545,8 @@ def test_spam_and_held_mail(server):
     assert replies(server.lmtp("nga@lab.test", "bị giữ", "X-Congvu-Quarantine: encrypted-archive\r\n"))[0] == 250
     assert "thư rác" in server.mails(NGA, "Junk")[0].as_string()
     assert "bị giữ" in server.mails(NGA, "Quarantine/Held")[0].as_string()
-    assert server.mails(NGA, "INBOX") == []
+    told = [str(email.header.make_header(email.header.decode_header(m["Subject"]))) for m in server.mails(NGA, "INBOX")]
+    assert told == ["Thư gửi cho bạn đang được giữ để kiểm tra"]
     client = server.user("nga")
     assert "Quarantine" not in str(client.list('""', '"*"'))
     for name in ("Quarantine/Held", "Quarantine", "Held"):
@@ -553,8 +554,7 @@ def test_spam_and_held_mail(server):
         assert status == "NO" and b"doesn't exist" in data[0]
     assert client.rename("INBOX", '"Quarantine/x"')[0] != "OK" or server.mails(NGA, "Quarantine/Held")
     server.host.run_expect([0], f"doveadm move -u {NGA} INBOX mailbox Quarantine/Held all")
-    client.select("INBOX")
-    assert client.search(None, "ALL")[1] != [b""]
+    assert any("bị giữ" in m.as_string() for m in server.mails(NGA, "INBOX"))
 
 
 def learnt(server):
