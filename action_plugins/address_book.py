@@ -25,6 +25,7 @@ from ansible.plugins.action import ActionBase
 
 from congvu_mail import address_book
 from congvu_mail.directory import Directory
+from congvu_mail.months import VIETNAM
 
 DIFF_LINES = 100
 
@@ -52,7 +53,7 @@ class ActionModule(ActionBase):
         directory = address_book.select(entries, rules)
         try:
             previous = address_book.read_manifest(folder)
-            today = datetime.datetime.now(address_book.VIETNAM).date()
+            today = datetime.datetime.now(VIETNAM).date()
             wanted = address_book.files(directory, rules, today, previous)
             manifest = json.loads(wanted[address_book.MANIFEST]) if wanted else None
             too_many = address_book.over_guard(previous, manifest, float(given["guard_percent"]))

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from congvu_mail.columns import aligned
+
 DOCUMENTATION = r"""
 name: backup_report
 short_description: The results of backups as lines of a table in Vietnamese
@@ -42,8 +44,7 @@ def backup_report(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
         record = json.loads(base64.b64decode(slurped["content"])) if slurped.get("content") else {}
         result = RESULTS.get(record.get("result", ""), "CHƯA CÓ")
         rows.append((str(host), result, record.get("time", "-"), record.get("detail", "-")))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    return aligned(rows)
 
 
 class FilterModule:

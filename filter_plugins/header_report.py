@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from congvu_mail.months import VIETNAM
 from congvu_mail.status import table
 
 DOCUMENTATION = r"""
@@ -31,7 +32,6 @@ _value:
   type: list
 """
 
-VIET_NAM = dt.timezone(dt.timedelta(hours=7))
 ACTIONS = {"no action": "nhận", "add header": "vào Thư rác", "reject": "từ chối", "soft reject": "hoãn", "greylist": "hoãn"}
 
 
@@ -52,7 +52,7 @@ def header_report(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _row(record: Mapping[str, Any]) -> Sequence[str]:
-    when = dt.datetime.fromisoformat(record["time"]).astimezone(VIET_NAM)
+    when = dt.datetime.fromisoformat(record["time"]).astimezone(VIETNAM)
     return (
         f"{when:%d/%m/%Y %H:%M:%S}",
         record["sender"] or "<>",

@@ -12,6 +12,7 @@ import unicodedata
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.congvu_months import VIETNAM
 
 DOCUMENTATION = r"""
 module: mail_headers
@@ -69,8 +70,6 @@ damaged:
   returned: success
 """
 
-VIET_NAM = dt.timezone(dt.timedelta(hours=7))
-
 
 def folded(text: str) -> str:
     """Text in the form in which it is compared."""
@@ -79,7 +78,7 @@ def folded(text: str) -> str:
 
 def matches(record: dict[str, Any], wanted: dict[str, str], first: dt.date, last: dt.date) -> bool:
     """Whether a record fulfils every condition."""
-    if not first <= dt.datetime.fromisoformat(record["time"]).astimezone(VIET_NAM).date() <= last:
+    if not first <= dt.datetime.fromisoformat(record["time"]).astimezone(VIETNAM).date() <= last:
         return False
     places = {
         "sender": [record["sender"], record["from"]],
@@ -128,7 +127,7 @@ def main() -> None:
     )
     given = module.params
     try:
-        last = dt.date.fromisoformat(given["until"]) if given["until"] else dt.datetime.now(VIET_NAM).date()
+        last = dt.date.fromisoformat(given["until"]) if given["until"] else dt.datetime.now(VIETNAM).date()
         first = dt.date.fromisoformat(given["since"]) if given["since"] else last - dt.timedelta(days=30)
     except ValueError as error:
         module.fail_json(msg=f"from, until: ngày phải viết YYYY-MM-DD, ví dụ 2026-11-22 ({error})")

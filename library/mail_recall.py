@@ -18,6 +18,7 @@ import tomllib
 import unicodedata
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.congvu_command import Failure, run
 
 DOCUMENTATION = r"""
 module: mail_recall
@@ -104,21 +105,9 @@ snapshots:
 FIELDS = "user mailbox mailbox-guid uid guid date.received size.physical hdr.message-id hdr.from hdr.subject"
 HEADER_BYTES = 262144
 SUMMED_AT_ONCE = 1048576
-# A search of its own: one without "mailbox" leaves out namespaces that are not listed, and so does one of "*" or "Quarantine/*".
+# A search that could not look into every mailbox fails. Quarantine has one of its own: a search without "mailbox" leaves out namespaces
+# that are not listed, and so does one that asks for "*" or "Quarantine/*" together.
 PLACES = ([], ["mailbox", "Quarantine/*"])
-
-
-class Failure(Exception):
-    """A command failed; its complaint."""
-
-
-def run(*argv, good=(0,)):
-    """What a command prints, as bytes. A search that could not look into every mailbox fails too."""
-    done = subprocess.run(argv, capture_output=True, check=False)
-    if done.returncode not in good:
-        words = " ".join(done.stderr.decode("utf-8", "replace").split())[-500:]
-        raise Failure(f"{' '.join(argv[:3])}: exit status {done.returncode}: {words}")
-    return done.stdout
 
 
 def readable(header):

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import datetime as dt
 import pathlib
-import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.congvu_command import Failure, output
+from ansible.module_utils.congvu_months import VIETNAM
 
 DOCUMENTATION = r"""
 module: quarantine
@@ -59,33 +60,20 @@ FIELDS = {
     "subject": "hdr.subject.utf8",
     "message_id": "hdr.message-id",
 }
-VIET_NAM = dt.timezone(dt.timedelta(hours=7))
-
-
-class Failed(Exception):
-    """doveadm said no."""
-
-
-def doveadm(*argv: str) -> str:
-    """Output of doveadm; Failed with its words when it does not work."""
-    done = subprocess.run(["doveadm", *argv], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"doveadm {' '.join(argv[:4])}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
 
 
 def mailboxes(root: pathlib.Path, only: str | None) -> list[str]:
     """The uids of the mailboxes that hold something: a folder with a message file."""
     if only:
-        return [doveadm("user", "-f", "user", only).strip()]
+        return [output("doveadm", "user", "-f", "user", only).strip()]
     return sorted(path.name for path in root.iterdir() if any((path / "Quarantine").glob("**/[cn][ue][rw]/*")))
 
 
 def held(user: str) -> list[dict[str, Any]]:
     """What a mailbox holds."""
-    address = doveadm("user", "-f", "sieve_user_email", user).strip() or user
-    output = doveadm("-f", "tab", "fetch", "-u", user, " ".join(FIELDS.values()), "mailbox", FOLDER, "all")
-    rows = [line.split("\t") for line in output.splitlines()[1:]]
+    address = output("doveadm", "user", "-f", "sieve_user_email", user).strip() or user
+    lines = output("doveadm", "-f", "tab", "fetch", "-u", user, " ".join(FIELDS.values()), "mailbox", FOLDER, "all")
+    rows = [line.split("\t") for line in lines.splitlines()[1:]]
     return [dict(zip(FIELDS, row, strict=True)) | {"mailbox": address, "user": user} for row in rows]
 
 
@@ -115,13 +103,13 @@ def main() -> None:
         for message in [] if module.check_mode or given["state"] == "listed" else found:
             place = ("mailbox", FOLDER, "uid", message["uid"])
             if given["state"] == "released":
-                doveadm("move", "-u", message["user"], "INBOX", *place)
+                output("doveadm", "move", "-u", message["user"], "INBOX", *place)
             else:
-                doveadm("expunge", "-u", message["user"], *place)
-    except Failed as error:
+                output("doveadm", "expunge", "-u", message["user"], *place)
+    except Failure as error:
         module.fail_json(msg=str(error))
     for message in found:
-        moment = dt.datetime.fromtimestamp(int(message["held"]), VIET_NAM)
+        moment = dt.datetime.fromtimestamp(int(message["held"]), VIETNAM)
         message.update(held=moment.isoformat(), size=int(message["size"]), sender=message["sender"].strip("<> ") or message["from"])
         for key in ("uid", "user", "from"):
             del message[key]

@@ -10,10 +10,11 @@ import datetime
 import json
 import pathlib
 import re
-import subprocess
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.congvu_command import Failure, output
+from ansible.module_utils.congvu_months import VIETNAM
 
 try:
     import ldap
@@ -96,7 +97,6 @@ organisations:
   returned: success
 """
 
-VIETNAM = datetime.timezone(datetime.timedelta(hours=7))
 ATTRIBUTES = [
     "uid", "cn", "mail", "mailLocalAddress", "title", "businessCategory", "employeeType", "congvuCode", "congvuKind", "congvuClass",
     "congvuState", "congvuOrganisation", "congvuQuota", "congvuIssued", "congvuLastAccess", "congvuLeaveUntil", "congvuSuspendedSince",
@@ -121,23 +121,10 @@ REFUSALS = (
 )
 
 
-class Failure(Exception):
-    """A command failed; its complaint."""
-
-
-def run(*argv, good=(0,)):
-    """What a command prints."""
-    done = subprocess.run(argv, capture_output=True, check=False)
-    if done.returncode not in good:
-        words = " ".join(done.stderr.decode("utf-8", "replace").split())[-500:]
-        raise Failure(f"{' '.join(argv[:2])}: exit status {done.returncode}: {words}")
-    return done.stdout.decode("utf-8", "replace")
-
-
 def log(since, before, pattern, *tags):
     """(moment in Viet Nam, message with its tag) of the log lines that match."""
     argv = ["journalctl", "--quiet", "--no-pager", "--output=short-unix", f"--since=@{since}", f"--until=@{before}", f"--grep={pattern}"]
-    out = run(*argv, "--case-sensitive=true", *(f"--identifier={tag}" for tag in tags), good=(0, 1))
+    out = output(*argv, "--case-sensitive=true", *(f"--identifier={tag}" for tag in tags), good=(0, 1))
     for line in out.splitlines():
         stamp, _, rest = line.partition(" ")
         if stamp.replace(".", "", 1).isdigit() and float(stamp) < before:
@@ -146,7 +133,7 @@ def log(since, before, pattern, *tags):
 
 def log_from():
     """The moment of the oldest line of the log, seconds since 1970; None when there is none."""
-    stamp = run("journalctl", "--quiet", "--no-pager", "--output=short-unix", "--lines=+1").partition(" ")[0]
+    stamp = output("journalctl", "--quiet", "--no-pager", "--output=short-unix", "--lines=+1").partition(" ")[0]
     return int(float(stamp)) if stamp else None
 
 
@@ -171,7 +158,7 @@ def of_directory(suffix, journal):
 def of_mail(root, organisations, since, before):
     """What the mailboxes hold, and who logged in when."""
     usage = {}
-    for entry in json.loads(run("doveadm", "-f", "json", "quota", "get", "-A")):
+    for entry in json.loads(output("doveadm", "-f", "json", "quota", "get", "-A")):
         if entry["type"] == "STORAGE":
             usage[entry["username"]] = int(entry["value"]) * 1024
     logins, days, openings, failed = {}, collections.defaultdict(set), {}, 0

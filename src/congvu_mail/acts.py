@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from congvu_mail import cells
+from congvu_mail import cells, states
+from congvu_mail.columns import aligned
 from congvu_mail.directory import Directory, Mailbox, to_ldap_time
 from congvu_mail.months import VIETNAM, shown
 from congvu_mail.working_days import Calendar, CalendarError, received_on
@@ -253,8 +254,7 @@ class Plan:
         """Lines for a terminal."""
         lines = [COLUMNS, *(row.cells() for row in self.rows)]
         used = [column for column in range(len(COLUMNS)) if any(line[column] for line in lines[1:])]
-        widths = {column: max(len(line[column]) for line in lines) for column in used}
-        return ["  ".join(line[column].ljust(widths[column]) for column in used).rstrip() for line in lines]
+        return aligned([[line[column] for column in used] for line in lines])
 
 
 def plan(
@@ -435,11 +435,7 @@ class _Planner:
         if box.get("congvuState") == "suspended":  # done before; the document may have been missing
             return {"congvuDocument": _one(order.document or box.get("congvuDocument"))}
         return {
-            "congvuState": ["suspended"],
-            "congvuDelivery": ["TRUE" if self.rules.deliver_suspended else "FALSE"],
-            "congvuSuspendedSince": [self.now],
-            "congvuReason": [order.reason],
-            "congvuDocument": _one(order.document),
+            **states.suspended(self.now, order.reason, order.document, self.rules.deliver_suspended),
             "congvuOffences": [str(int(box.get("congvuOffences") or 0) + 1)],
             "congvuCompromised": ["TRUE"] if order.compromise else [],
         }
@@ -471,11 +467,7 @@ class _Planner:
         if box.get("congvuState") == "terminated":
             return {"congvuDocument": _one(order.document or box.get("congvuDocument")), **(heir if order.successor else {})}
         return {
-            "congvuState": ["terminated"],
-            "congvuDelivery": ["FALSE"],
-            "congvuEnded": [self.now],
-            "congvuReason": [order.reason],
-            "congvuDocument": _one(order.document),
+            **states.ended(self.now, order.reason, order.document),
             "congvuReopenRequest": [],
             "congvuRemovalApproved": [],
             **heir,

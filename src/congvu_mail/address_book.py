@@ -54,7 +54,6 @@ FIELD_ATTRIBUTES = {"title": "title", "phone": "telephoneNumber", "fax": "facsim
 
 MANIFEST = "manifest.json"
 PORTALS = "co-quan"  # folder of the editions of single bodies
-VIETNAM = dt.timezone(dt.timedelta(hours=7))
 
 # Kinds of organisation (registers) that are shown within the body above them and have no portal of their own.
 _WITHIN = ("division", "subordinate")

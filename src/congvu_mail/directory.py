@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from congvu_mail import cells, names, registers
+from congvu_mail import cells, names, registers, states
 from congvu_mail.naming import allocate
 from congvu_mail.roster import Problem, RosterError
 from congvu_mail.sizes import size_bytes
@@ -584,13 +584,10 @@ class _Planner:
 
     def _end(self, box: Mailbox, action: str, reason: str, document: str = "", clause: str = "") -> None:
         over = action == "terminate"
+        deliver = self.rules.deliver_suspended
         replace = {
-            "congvuState": ["terminated" if over else "suspended"],
-            "congvuDelivery": ["FALSE" if over or not self.rules.deliver_suspended else "TRUE"],
-            "congvuReason": [reason],
-            "congvuDocument": [document] if document else [],
+            **(states.ended(self.now, reason, document) if over else states.suspended(self.now, reason, document, deliver)),
             "congvuSuspendedSince": [box.get("congvuSuspendedSince") or self.now],
-            **({"congvuEnded": [self.now]} if over else {}),
         }
         self.ended.append({"verb": "modify", "dn": box.dn, "replace": replace})
         if over:

@@ -24,8 +24,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from congvu_mail import clock
-from congvu_mail.mailbox_store import OPENED, Entry, Store, StoreError, first, for_clock, last_access, translated
+from congvu_mail import clock, states
+from congvu_mail.columns import aligned
+from congvu_mail.mailbox_store import OPENED, Entry, Store, StoreError, first, for_clock, last_access
 from congvu_mail.months import VIETNAM, add_months, local_date, shown
 from congvu_mail.notices import NotSent, Sender, compose
 from congvu_mail.working_days import Calendar, CalendarError
@@ -143,7 +144,9 @@ class Run:
         reason: str,
         clause: str = "",
         extra: Mapping[str, Any] | None = None,
-    ) -> None:
+        operator: str = OPERATOR,
+        check: bool = False,
+    ) -> bool:
         extra = extra or {}
         before = {name: entry.get(name, []) for name in wanted}
         line = {
@@ -151,22 +154,19 @@ class Run:
             "mailbox": first(entry, "mail"),
             "document": clause,
             "reason": reason,
-            "operator": OPERATOR,
+            "operator": operator,
             "before": before,
             "after": {**wanted, **extra.get("journal", {})},
             "result": "done",
         }
         operations = [{"dn": dn, "expect": before, "replace": dict(wanted)}, *extra.get("operations", [])]
-        self.store.carry_out({"operations": operations, "journal": line})
+        return self.store.carry_out({"operations": operations, "journal": line}, check)
 
     def _lock(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
         seen = last_access(entry)
+        deliver = self.config["rules"]["suspension"]["deliver_inbound"]["value"]
         wanted = {
-            "congvuState": ["suspended"],
-            "congvuDelivery": ["TRUE" if self.config["rules"]["suspension"]["deliver_inbound"]["value"] else "FALSE"],
-            "congvuSuspendedSince": [self.now],
-            "congvuReason": [step.reason],
-            "congvuDocument": [step.clause],
+            **states.suspended(self.now, step.reason, step.clause, deliver),
             "congvuOffences": [str(int(first(entry, "congvuOffences") or 0) + 1)],
             **({"congvuLastAccess": [seen]} if seen else {}),
         }
@@ -174,14 +174,7 @@ class Run:
         return wanted, {}
 
     def _end(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
-        wanted = {
-            "congvuState": ["terminated"],
-            "congvuDelivery": ["FALSE"],
-            "congvuEnded": [self.now],
-            "congvuReason": [step.reason],
-            "congvuDocument": [step.clause],
-            "congvuRemovalApproved": [],
-        }
+        wanted = {**states.ended(self.now, step.reason, step.clause), "congvuRemovalApproved": []}
         self._kick(entry)
         local_part = first(entry, "mail").partition("@")[0]
         ledger = {
@@ -287,17 +280,14 @@ class Run:
             for dn, entry in self.entries.values()
             if (seen := last_access(entry)) and seen[:8] > first(entry, "congvuLastAccess")[:8]
         )
-        with translated():
-            for _, seen, dn in newer[:ACCESSES]:
-                self.store.connection.modify_s(dn, [(2, "congvuLastAccess", [seen.encode()])])
+        for _, seen, dn in newer[:ACCESSES]:
+            self.store.keep(dn, "congvuLastAccess", seen)
 
     def table(self) -> list[str]:
         """Lines for a terminal."""
         if not self.rows:
             return ["Không có việc đến hạn."]
-        lines = [COLUMNS, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        return aligned([COLUMNS, *self.rows])
 
 
 def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
@@ -347,19 +337,8 @@ def approve(config: Mapping[str, Any], given: argparse.Namespace, store: Store) 
     for address in wanted:
         step = waiting[address]
         dn, entry = day.entries[step.mailbox]
-        replace = {"congvuRemovalApproved": [f"{step.since.isoformat()} {given.operator}, {given.document}"]}
-        before = {"congvuRemovalApproved": entry.get("congvuRemovalApproved", [])}
-        line = {
-            "act": "approve-removal",
-            "mailbox": address,
-            "document": given.document,
-            "reason": step.reason,
-            "operator": given.operator,
-            "before": before,
-            "after": replace,
-            "result": "done",
-        }
-        done = store.carry_out({"operations": [{"dn": dn, "expect": before, "replace": replace}], "journal": line}, given.check)
+        wanted = {"congvuRemovalApproved": [f"{step.since.isoformat()} {given.operator}, {given.document}"]}
+        done = day._change(dn, entry, "approve-removal", wanted, step.reason, given.document, operator=given.operator, check=given.check)
         rows.append(f"Duyệt {clock.ACTIONS[step.action].lower()}: {address} ({step.reason}){'' if done else ': đã duyệt từ trước'}")
     return {"changed": bool(rows), "table": rows or ["Không có hộp thư nào chờ duyệt."], "problems": []}
 

@@ -83,6 +83,11 @@ class Store:
             self._finish(change, change["journal"]["result"])
         return True
 
+    def keep(self, dn: str, name: str, value: str) -> None:
+        """Set an attribute that is a record, not a change: without a line in the journal."""
+        with translated():
+            self.connection.modify_s(dn, [(ldap.MOD_REPLACE, name, [value.encode()])])
+
     def note(self, **line: Any) -> None:
         """A line of the journal without a change."""
         self.head = journal.append(self.path, **line)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any
 
+from congvu_mail.months import VIETNAM
+
 GOOD, NOTICE, PROBLEM = "tốt", "LƯU Ý", "LỖI"
-VIETNAM = timezone(timedelta(hours=7))
 DETAIL_WIDTH = 76
 
 # From where on a figure is worth a notice or a problem. Percent of disk used, days of a certificate, messages that wait, hours of the

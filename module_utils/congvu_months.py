@@ -1,0 +1,1 @@
+../src/congvu_mail/months.py
