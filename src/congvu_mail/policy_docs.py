@@ -14,6 +14,7 @@ from congvu_mail.clauses import within
 from congvu_mail.policy import find, is_leaf, leaves, load_policy, path_text
 
 COMMAND = "python -m congvu_mail.policy_docs"
+PROJECT = Path(__file__).parents[2]
 NOT_A_PROVINCE = "test"  # an inventory for tests repeats a province's policy
 
 # What enforces a key on the live system; the longest prefix of the key counts.
@@ -188,7 +189,7 @@ def province(name: str, policy: Mapping) -> str:
         "",
         "## Theo điều khoản",
         "",
-        "Mỗi điều, khoản, điểm của văn bản, giá trị đang áp dụng và biện pháp bảo đảm.",
+        "Mỗi điều, khoản, điểm của văn bản, giá trị đang áp dụng, biện pháp bảo đảm. Lệnh ghi “chưa có” thì còn làm bằng tay.",
         "",
         *table(
             ["Điều khoản", "Nội dung quy định", "Giá trị", "Biện pháp kỹ thuật", "Căn cứ"],
@@ -209,7 +210,7 @@ def province(name: str, policy: Mapping) -> str:
 
 def _clause_row(policy: Mapping, entry: Mapping) -> list[str]:
     named = [(item, leaf) for item in entry["by"] for item, leaf in _leaves_named(policy, item, entry["clause"])]
-    tools = [f"`{item}`" for item in entry["by"] if "/" in item]
+    tools = [f"`{item}`" + ("" if (PROJECT / item).exists() else " (chưa có)") for item in entry["by"] if "/" in item]
     measures = [schema.MET_BY[entry["met_by"]]] if entry["met_by"] not in ("control", "procedure") or not named else []
     measures += [_measure(path) for path, _ in named] + tools
     return [
