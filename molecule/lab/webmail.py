@@ -139,6 +139,7 @@ def login(page: Page, url: str, address: str, password: str) -> None:
 def settle(page: Page) -> None:
     """Wait until the page's own program runs and has what it asked for; clicks before that go nowhere."""
     page.wait_for_load_state("networkidle")
+    page.wait_for_function("() => !window.rcmail || !rcmail.busy")
 
 
 def compose(page: Page, to: str, subject: str, body: str, attachment: str | pathlib.Path | None = None) -> str:
@@ -192,6 +193,14 @@ def read(page: Page, subject: str, folder: str = "INBOX") -> str:
     message = page.locator("#messagebody")
     message.wait_for()
     return message.inner_text()
+
+
+def select(page: Page, subject: str) -> None:
+    """Select the newest message with the subject in the open folder and wait until it is shown: before that buttons do nothing."""
+    page.locator("#messagelist tr.message", has_text=subject).first.click()
+    shown = page.frame_locator("#messagecontframe").locator("h2.subject", has_text=subject)
+    shown.wait_for()
+    settle(page)
 
 
 def logout(page: Page) -> None:

@@ -111,6 +111,7 @@ def test_search_of_the_directory(page, tmp_path):
     webmail.login(page, URL, BINH, password(BINH))
     page.goto(f"{URL}?_task=addressbook&_source=directory", wait_until="networkidle")
     for typed, found in SEARCHES.items():
+        webmail.settle(page)
         page.fill("input[name=_q]", typed)
         with page.expect_response(re.compile("_action=search")):
             page.keyboard.press("Enter")
@@ -179,8 +180,7 @@ def test_junk_and_archive(host, page):
         host.run_expect([0], f"printf 'Subject: {subject}\\nFrom: a@lab.test\\n\\nx\\n' | doveadm save -u {BINH} -m INBOX")
     webmail.login(page, URL, BINH, password(BINH))
     for subject, button, folder in (("Quảng cáo", "a.button.junk", "Junk"), ("Hồ sơ cũ", "a.button.archive", "Archive")):
-        page.locator("#messagelist tr.message", has_text=subject).first.click()
-        webmail.settle(page)
+        webmail.select(page, subject)
         page.locator(f"{button}:not(.disabled)").first.click()
         wait_until(
             lambda f=folder, s=subject: host.run(f"doveadm search -u {BINH} mailbox '{f}*' subject '{s}'").stdout,
@@ -192,6 +192,7 @@ def test_out_of_office(host, page):
     webmail.login(page, URL, BINH, password(BINH))
     page.goto(f"{URL}?_task=settings&_action=plugin.managesieve-vacation")
     assert "Trả lời khi vắng mặt" in page.inner_text("body")
+    webmail.settle(page)
     page.fill("#vacation_reason", "Tôi đi công tác đến hết tuần.")
     page.select_option("#vacation_status", "on")
     page.click("button.submit, button.save, .formbuttons button")
