@@ -144,6 +144,20 @@ def test_an_unknown_province_names_the_known_ones():
     assert "inventories/quang-tri" in text
 
 
+@pytest.mark.parametrize("name", ["blocks", "clock", "directory", "headers", "status"])
+def test_a_playbook_that_finds_none_of_its_hosts_does_not_end_well(name):
+    done = run("ansible-playbook", "-i", "inventories/khong-co", f"playbooks/{name}.yml")
+    assert done.returncode != 0
+    assert "Could not match supplied host pattern" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["addresses", "requests"])
+def test_what_is_worked_out_here_needs_a_sound_policy_too(name):
+    done = run("ansible-playbook", "-i", "inventories/khong-co", f"playbooks/{name}.yml")
+    assert done.returncode == 2
+    assert "Cách sửa: chọn đúng thư mục của tỉnh sau -i" in " ".join((done.stdout + done.stderr).split())
+
+
 def test_a_vault_that_does_not_open(sixth):
     wrong = sixth.parent / "wrong"
     wrong.write_text("sai", encoding="ascii")
