@@ -50,10 +50,14 @@ options:
     type: str
     default: ""
   organisations:
-    description: Mailboxes (uids) whose openings are told one by one.
+    description: Organisations' mailboxes (uids), whose openings are told one by one, with who opened them.
     type: list
     elements: str
     default: []
+  persons:
+    description: Tell the openings of the other mailboxes too, without who opened them (their owner did).
+    type: bool
+    default: false
   mta:
     description: Count what Postfix did.
     type: bool
@@ -155,7 +159,7 @@ def of_directory(suffix, journal):
     }
 
 
-def of_mail(root, organisations, since, before):
+def of_mail(root, organisations, persons, since, before):
     """What the mailboxes hold, and who logged in when."""
     usage = {}
     for entry in json.loads(output("doveadm", "-f", "json", "quota", "get", "-A")):
@@ -171,9 +175,10 @@ def of_mail(root, organisations, since, before):
         day, minute = moment.date().isoformat(), moment.hour * 60 + moment.minute
         days[uid].add(day)
         logins[uid] = [logins.get(uid, [0])[0] + 1, len(days[uid]), int(moment.timestamp())]
-        if uid in organisations:
+        if persons or uid in organisations:
+            who = login if uid in organisations else ""
             slots = openings.setdefault(uid, {}).setdefault(day, {})
-            slots.setdefault((minute // HALF_HOUR, login), [minute, login])
+            slots.setdefault((minute // HALF_HOUR, who), [minute, who])
     return {
         "log_from": log_from(),
         "usage": usage,
@@ -266,6 +271,7 @@ def main():
             "journal": {"type": "path", "default": "/var/lib/congvu-mail/journal/operations.jsonl"},
             "mail_root": {"type": "str", "default": ""},
             "organisations": {"type": "list", "elements": "str", "default": []},
+            "persons": {"type": "bool", "default": False},
             "mta": {"type": "bool", "default": False},
             "filter": {"type": "bool", "default": False},
             "records": {"type": "list", "elements": "dict", "default": [], "options": record},
@@ -281,7 +287,7 @@ def main():
             figures["directory"] = of_directory(given["directory"], pathlib.Path(given["journal"]))
             organisations = [entry["uid"][0] for entry in figures["directory"]["entries"] if entry.get("congvuKind") == ["organisation"]]
         if given["mail_root"]:
-            figures["mail"] = of_mail(pathlib.Path(given["mail_root"]), set(given["organisations"]), *span)
+            figures["mail"] = of_mail(pathlib.Path(given["mail_root"]), set(given["organisations"]), given["persons"], *span)
         if given["mta"]:
             figures["mta"] = of_mta(*span)
         if given["filter"]:

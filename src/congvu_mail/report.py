@@ -299,7 +299,8 @@ class Maker:
     closing: datetime.time | None = None
     organisation: str = ""
     findings: list[str] = field(default_factory=list)
-    measured: dict[str, tuple[bool, str]] = field(default_factory=dict)  # policy path: kept?, the figures
+    # Policy path: kept? (None: that is for a person to say), the figures.
+    measured: dict[str, tuple[bool | None, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.collected = datetime.datetime.fromisoformat(self.figures["collected"]).astimezone(VIETNAM)
@@ -486,22 +487,42 @@ class Maker:
         yield from self._fill()
 
     def _checks(self) -> Iterator[Text | Table | Chart]:
-        leaf = self.policy["check_frequency"]["organisation"]
-        rule = leaf["value"]
-        if rule is None:
-            yield Text("Quy chế không quy định tần suất kiểm tra hộp thư cơ quan.")
-            return
-        persons_only = self.policy["organisation_mailbox"]["access"]["value"] == "delegates"
         openings = {uid: days for host in self.figures["mail"] for uid, days in host["openings"].items()}
-        starts = [_of_seconds(host["log_from"]) for host in self.figures["mail"] if host["log_from"]]
-        first = max([self.period.first, *(start + _DAY for start in starts)])
-        rows, kept_all, days_all = [], 0, 0
-        for box in self.live:
-            if box.kind != "organisation" or box.state != "active":
+        for kind, title, table in (
+            ("organisation", "hộp thư cơ quan", self._checks_of_organisations),
+            ("person", "hộp thư cá nhân", self._checks_of_persons),
+        ):
+            leaf = self.policy["check_frequency"][kind]
+            if leaf["value"] is None:
+                yield Text(f"Quy chế không quy định số lần kiểm tra {title}.")
                 continue
-            begin = max(first, (box.issued or first) + _DAY)
-            # The day on which the figures are taken is not over yet.
-            days = [day for day in _days(begin, min(self.end, self.today - _DAY)) if self.calendar.is_working(day)] if starts else []
+            boxes = [box for box in self.live if box.kind == kind and box.state == "active"]
+            yield table(leaf["value"], boxes, openings, self._demanded(leaf))
+
+    def _demanded(self, leaf: Mapping[str, Any]) -> str:
+        """What ``check_frequency`` asks, and how it is counted."""
+        rule = leaf["value"]
+        clause = f" ({leaf['clause']})" if leaf.get("clause") else ""
+        times = ", ".join(f"{_WINDOWS[name]} ({self.windows[name][0]}-{self.windows[name][1]})" for name in rule["windows"])
+        return (
+            f"Mức yêu cầu{clause}: {rule['per_working_day']} lần mỗi ngày làm việc{times and ', vào '}{times}. Trong nửa giờ, "
+            "mọi lần đăng nhập tính một lần mở; phiên IMAP chỉ giữ kết nối không tính. Chương trình thư tự kiểm tra theo giờ vẫn "
+            "đăng nhập như người mở. " + self._log_note(self.figures["mail"])
+        )
+
+    def _days_to_check(self, box: Box) -> list[datetime.date]:
+        """The working days on which a mailbox had to be opened, as far as the log tells. The day of the report is not over yet."""
+        starts = [_of_seconds(host["log_from"]) for host in self.figures["mail"] if host["log_from"]]
+        if not starts:
+            return []
+        begin = max([self.period.first, *(day + _DAY for day in (*starts, box.issued, box.leave_until) if day)])
+        return [day for day in _days(begin, min(self.end, self.today - _DAY)) if self.calendar.is_working(day)]
+
+    def _checks_of_organisations(self, rule: Mapping[str, Any], boxes: Sequence[Box], openings: Mapping[str, Any], note: str) -> Table:
+        persons_only = self.policy["organisation_mailbox"]["access"]["value"] == "delegates"
+        rows, kept_all, days_all = [], 0, 0
+        for box in boxes:
+            days = self._days_to_check(box)
             mine = {
                 day: [(minute, "" if login.lower() in box.addresses else login) for minute, login in times]
                 for day, times in openings.get(box.uid, {}).items()
@@ -513,22 +534,43 @@ class Maker:
             rows.append([box.name, box.address, len(days), kept, percent(kept, len(days)), total, named, verdict])
             kept_all, days_all = kept_all + kept, days_all + len(days)
         rows.sort(key=lambda row: (row[3] / row[2] if row[2] else 2, row[1]))
-        times = ", ".join(f"{_WINDOWS[name]} ({self.windows[name][0]}-{self.windows[name][1]})" for name in rule["windows"])
         failing = sum(row[-1] == NOT_MET for row in rows)
         if days_all:
             told = f"{number(kept_all)}/{number(days_all)} ngày làm việc đạt; {failing}/{len(rows)} hộp thư có ngày không đạt"
             self.measured["check_frequency.organisation"] = (not failing, told)
         if failing:
             self.findings.append(f"{failing} hộp thư cơ quan không được kiểm tra đủ số lần trong ngày làm việc (phần III).")
-        clause = f" ({leaf['clause']})" if leaf.get("clause") else ""
-        yield Table(
+        return Table(
             "Tần suất kiểm tra hộp thư cơ quan" + _cut(rows),
             ["Cơ quan", "Hộp thư", "Ngày làm việc", "Ngày đạt", "Tỷ lệ", "Lần mở", "Biết người mở", "Kết luận"],
             rows[:SHOWN_AT_MOST],
             self._source(FROM_LOGINS),
-            f"Mức yêu cầu{clause}: {rule['per_working_day']} lần mỗi ngày làm việc{times and ', vào '}{times}. Trong nửa giờ, "
-            "mọi lần đăng nhập tính một lần mở; phiên IMAP chỉ giữ kết nối không tính. Chương trình thư tự kiểm tra theo giờ vẫn "
-            "đăng nhập như người mở. " + self._log_note(self.figures["mail"]),
+            note,
+        )
+
+    def _checks_of_persons(self, rule: Mapping[str, Any], boxes: Sequence[Box], openings: Mapping[str, Any], note: str) -> Table:
+        """By organisation, nobody by name. Days of leave and of travel are not known, so a person concludes."""
+        by_body: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for box in boxes:
+            days = self._days_to_check(box)
+            by_body[self._body(box)].append((days_kept(openings.get(box.uid, {}), rule, self.windows, days, False), len(days)))
+        rows = []
+        for code, counts in by_body.items():
+            kept, days = (sum(column) for column in zip(*counts, strict=True))
+            each = sum(one == whole for one, whole in counts if whole)
+            rows.append([self._name(code), len(counts), days, kept, percent(kept, days), each])
+        rows.sort(key=lambda row: (row[3] / row[2] if row[2] else 2, row[0]))
+        days_all, kept_all = (sum(row[column] for row in rows) for column in (2, 3))
+        if days_all:
+            told = f"{number(kept_all)}/{number(days_all)} ngày làm việc của hộp thư cá nhân đạt ({percent(kept_all, days_all)})"
+            self.measured["check_frequency.person"] = (True if kept_all == days_all else None, told)
+        return Table(
+            "Tần suất kiểm tra hộp thư cá nhân" + _cut(rows),
+            ["Cơ quan", "Số hộp thư", "Ngày phải kiểm tra", "Ngày đạt", "Tỷ lệ", "Hộp thư đạt mọi ngày"],
+            rows[:SHOWN_AT_MOST],
+            self._source(FROM_LOGINS),
+            "Ngày: cộng ngày làm việc của từng hộp thư, trừ thời gian nghỉ ghi trong sổ đăng ký. Nghỉ phép, đi công tác không có trong số "
+            "liệu, nên ngày không đạt cần xác nhận thủ công. " + note,
         )
 
     def _fill(self) -> Iterator[Table | Chart]:
@@ -576,9 +618,10 @@ class Maker:
         rules = [item for item in entry["by"] if "/" not in item]
         found = [self.measured[path] for path in self.measured if any(path == rule or path.startswith(f"{rule}.") for rule in rules)]
         told = "; ".join(text for _, text in found)
-        if any(not kept for kept, _ in found):
+        if any(kept is False for kept, _ in found):
             return NOT_MET, told
-        whole = found and entry["met_by"] != "organisational" and all(rule in self.measured for rule in rules)
+        known = all(kept for kept, _ in found) and all(rule in self.measured for rule in rules)
+        whole = found and known and entry["met_by"] != "organisational"
         return (MET if whole else BY_HAND), told
 
     def addresses(self) -> Iterator[Text | Table | Chart]:

@@ -67,6 +67,11 @@ def figures(province: str, entries: list[dict] | None = None) -> dict:
         }
         for place, found in enumerate(organisations)
     }
+    openings |= {
+        found["uid"][0]: {day.isoformat(): [[7 * 60 + 50, ""], [14 * 60, ""]][: 1 if (place + day.day) % 11 == 0 else 2] for day in days}
+        for place, found in enumerate(entries)
+        if found["congvuKind"] == ["person"]
+    }
     flow = {
         day.isoformat(): {"received": 900 + day.day * 37 % 400 if day.weekday() < 5 else 120 + day.day, "delivered": 1100, "sent": 210,
                           "deferred": 6, "refused": 14, "bounced": 2}

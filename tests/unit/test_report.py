@@ -144,22 +144,50 @@ def test_check_frequency_counts_working_days():
     given = small()
     days = [dt.date(2026, 11, day) for day in range(1, 31)]
     given["mail"][0]["openings"] = {"o": {day.isoformat(): [[450, "snv@quangtri.gov.vn"], [800, "vt@quangtri.gov.vn"]] for day in days}}
-    row = table(made("quang-tri", "2026-11", **given), "Tần suất kiểm tra")["Sở Nội vụ"]
+    row = table(made("quang-tri", "2026-11", **given), "Tần suất kiểm tra hộp thư cơ quan")["Sở Nội vụ"]
     # November 2026 has 21 days from Monday to Friday, one of them a holiday (24 November).
     assert row[2:] == [20, 20, "100,0%", 40, 20, report.MET]
     del given["mail"][0]["openings"]["o"]["2026-11-20"]
     found = made("quang-tri", "2026-11", **given)
-    assert table(found, "Tần suất kiểm tra")["Sở Nội vụ"][2:] == [20, 19, "95,0%", 38, 19, report.NOT_MET]
+    assert table(found, "Tần suất kiểm tra hộp thư cơ quan")["Sở Nội vụ"][2:] == [20, 19, "95,0%", 38, 19, report.NOT_MET]
     assert any("1 hộp thư cơ quan không được kiểm tra" in line for line in found.findings)
     clause = policy("quang-tri")["check_frequency"]["organisation"]["clause"]
     assert table(found, "Đối chiếu")[clause][3] in (report.NOT_MET, report.BY_HAND)
+
+
+def test_check_frequency_of_persons_is_by_organisation_and_for_a_person_to_conclude():
+    """Quảng Trị, Điều 12 khoản 2: twice a working day; a leave on record is not counted."""
+    people = [{"uid": [str(n)], "congvuCode": [f"P{n}"], "congvuKind": ["person"], "congvuState": ["active"], "cn": [f"N {n}"],
+               "mail": [f"p{n}@x.vn"], "congvuOrganisation": ["QT-SNV"], "congvuQuota": ["1000"], "congvuIssued": ["20260105020000Z"]}
+              for n in range(3)]  # fmt: skip
+    people[2]["congvuLeaveUntil"] = ["20261127050000Z"]  # a Friday: only Monday 30 November is left
+    given = small(*people)
+    days = [dt.date(2026, 11, day).isoformat() for day in range(1, 31)]
+    given["mail"][0]["openings"] = {
+        "0": {day: [[450, ""], [800, ""]] for day in days},
+        "1": {day: [[450, ""], [800, ""]] if day != "2026-11-20" else [[450, ""]] for day in days},
+        "2": {"2026-11-30": [[450, ""], [800, ""]]},
+    }
+    found = made("quang-tri", "2026-11", **given)
+    row = table(found, "Tần suất kiểm tra hộp thư cá nhân")["Sở Nội vụ"]
+    assert row == ["Sở Nội vụ", 3, 41, 40, "97,6%", 2]
+    clause = policy("quang-tri")["check_frequency"]["person"]["clause"]
+    assert table(found, "Đối chiếu")[clause][2:] == ["40/41 ngày làm việc của hộp thư cá nhân đạt (97,6%)", report.BY_HAND]
+    given["mail"][0]["openings"]["1"]["2026-11-20"].append([800, ""])
+    assert table(made("quang-tri", "2026-11", **given), "Tần suất kiểm tra hộp thư cá nhân")["Sở Nội vụ"][4:] == ["100,0%", 3]
+
+
+@pytest.mark.parametrize("province", ["ninh-binh", "bac-giang", "soc-trang", "tien-giang"])
+def test_no_figure_where_the_regulation_has_none(province):
+    texts = [block.text for part in made(province, "2026-11").parts for block in part.blocks if isinstance(block, report.Text)]
+    assert "Quy chế không quy định số lần kiểm tra hộp thư cá nhân." in texts
 
 
 def test_days_before_the_log_are_not_held_against_anybody():
     given = small()
     given["mail"][0]["log_from"] = int(dt.datetime(2026, 11, 26, 12, tzinfo=VIETNAM).timestamp())
     found = made("quang-tri", "2026-11", **given)
-    assert table(found, "Tần suất kiểm tra")["Sở Nội vụ"][2] == 2  # 27 and 30 November
+    assert table(found, "Tần suất kiểm tra hộp thư cơ quan")["Sở Nội vụ"][2] == 2  # 27 and 30 November
     notes = [b.note for part in found.parts for b in part.blocks if isinstance(b, report.Table)]
     assert any("Nhật ký chỉ có từ ngày 26/11/2026" in note for note in notes)
 
