@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""bench/scale: the accounts of an invented province (province.py) through playbooks/accounts.yml into a real directory.
+"""bench/scale: the accounts of an invented province (province.py) through playbooks/accounts.yml into a real directory; the daily clock.
 
 The figure that says most is the ratio to the bare tools: slapadd of the same entries, ldapsearch of the same tree.
 """
@@ -27,7 +27,16 @@ FULL, ENGINE = (5_000, 50_000), (200_000,)
 AIM = 50_000  # the size that the aims are for
 PERCENT = 1.0  # of the rows that differ in the run with changes
 REPEATS = 3  # of the run without changes
-AIMS = {"allocate": 3.0, "first": 180.0, "unchanged": 10.0, "changed": 12.0, "memory": 1024.0}  # seconds; MiB
+AIMS = {
+    "allocate": 3.0,
+    "first": 180.0,
+    "unchanged": 10.0,
+    "changed": 12.0,
+    "clock": 15.0,
+    "clock_due": 15.0,
+    "memory": 1024.0,
+}  # seconds; MiB
+DUE = 1_000  # one mailbox in so many is due on the day that the clock is measured on
 
 # slapadd -q is the fastest way to put entries into a directory: no server, no transaction an entry. The same configuration, other folders.
 SLAPADD = r"""
@@ -38,6 +47,25 @@ slapcat -n 0 | sed 's,^olcDbDirectory: /var/lib/ldap$,olcDbDirectory: /root/raw/
     s,^olcDbDirectory: /var/lib/ldap/accesslog$,olcDbDirectory: /root/raw/accesslog,' >/root/raw/config.ldif
 slapadd -n 0 -F /root/raw/config -l /root/raw/config.ldif
 """
+
+# The same directory after two years of use: everybody came in yesterday and today, but the few who have not been seen for 100 days.
+USED = r"""
+set -e
+systemctl stop slapd
+slapcat -n 1 -l /root/before.ldif
+day() { date -u -d "-$1 days" +%Y%m%d010000Z; }
+awk -v due="$1" -v now="$(day 0)" -v yesterday="$(day 1)" -v old="$(day 100)" '
+    /^congvuIssued: / { print "congvuIssued: 20240101000000Z"; next }
+    { print }
+    /^objectClass: congvuMailbox$/ && ++number % due == 0 { print "congvuLastAccess: " old; next }
+    /^objectClass: congvuMailbox$/ { print "congvuLastAccess: " yesterday; print "pwdLastSuccess: " now }
+' /root/before.ldif >/root/used.ldif
+rm -f /var/lib/ldap/*.mdb
+slapadd -q -n 1 -l /root/used.ldif
+chown openldap:openldap /var/lib/ldap/*.mdb
+systemctl start slapd
+"""
+CLOCK = "PYTHONPATH=/usr/local/lib/congvu-mail/python python3 -B -m congvu_mail.lifecycle run >/root/clock.json || true"
 
 
 @dataclasses.dataclass(slots=True)
@@ -180,6 +208,27 @@ def measure_directory(scale: Scale, people: int, before: pathlib.Path, after: pa
         "changed": f"{changed.seconds:.1f} s",
         "changed_ratio": f"{changed.seconds / best.seconds:.2f} × unchanged",
         "memory": f"{max(run.mebibytes for run in runs):.0f} MiB",
+        **measure_clock(scale, scale.entries()),
+    }
+
+
+def measure_clock(scale: Scale, mailboxes: int) -> dict[str, str]:
+    """The daily clock: a day on which some mailboxes are due for a lock, then days on which none is. Nobody takes its notices here."""
+    scale.run("sh", "-ec", USED, "sh", str(DUE))
+    say(f"The clock with {mailboxes:,} mailboxes")
+    seconds = [scale.clocked(CLOCK)]
+    said = json.loads(scale.run("cat", "/root/clock.json"))
+    if said["done"] != {"lock": mailboxes // DUE}:
+        raise Failed(f"the clock did {said['done']} where {mailboxes // DUE} locks were due: {said['problems'][:3]}")
+    seconds += [scale.clocked(CLOCK) for _ in range(REPEATS)]
+    said = json.loads(scale.run("cat", "/root/clock.json"))
+    if said["done"]:
+        raise Failed(f"the clock did {said['done']} where nothing was left to do")
+    say(f"{seconds[0]:.1f} s with {mailboxes // DUE} locks, {min(seconds[1:]):.1f} s without")
+    return {
+        "clock_due": f"{seconds[0]:.1f} s",
+        "clock": f"{min(seconds[1:]):.1f} s",
+        "clock_all": ", ".join(f"{one:.1f}" for one in seconds[1:]),
     }
 
 
@@ -207,6 +256,9 @@ ROWS = {
     "unchanged_processor": "run without changes, processor time of the controller",
     "changed": f"run with {PERCENT:g} % of the rows changed",
     "changed_ratio": f"run with {PERCENT:g} % changed against one without",
+    "clock_due": f"daily clock, one mailbox in {DUE:,} due for a lock; 2,000 last accesses written",
+    "clock": f"daily clock, nothing due; 2,000 last accesses written, best of {REPEATS}",
+    "clock_all": "daily clock, nothing due, each (s)",
     "memory": "controller, most memory of one process",
 }
 

@@ -21,7 +21,10 @@ ACTS = {"suspend": "suspend", "reinstate": "restore", "terminate": "delete", "re
 TODAY = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=7)).date().isoformat()
 GIVEN = {"document_number": "12/SNV-VP", "document_date": TODAY, "received": TODAY, "signature_checked": "true"}
 KEPT = ("congvuState", "congvuDelegate", "congvuDelivery", "userPassword", "pwdReset")
-STAMPS = "SuspendedSince Reason Document Offences Notice Restored Ended Successor SuccessorUntil ResetDocument Compromised LastAccess"
+STAMPS = (
+    "SuspendedSince Reason Document Offences Notice Restored Ended Successor SuccessorUntil ResetDocument Compromised LastAccess Issued "
+    "LeaveUntil Exemption ReopenRequest RemovalApproved"
+)
 
 
 @pytest.fixture(scope="module")

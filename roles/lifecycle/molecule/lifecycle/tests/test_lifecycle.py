@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import pathlib
+import shlex
 
 import pytest
 
@@ -196,6 +198,30 @@ def test_a_killed_change_is_finished_with_its_line(host, directory):
     assert journal(host)[-1]["act"] == "suspend" and "dừng giữa chừng" in journal(host)[-1]["result"]
     assert not host.file(pending).exists
     assert intact(host)
+
+
+def test_killed_at_any_point_the_next_run_finishes_the_work(host, directory):
+    """A lock and an approved removal, killed before and after everything that a run writes: each is done once, with one line."""
+    sent = TODAY - dt.timedelta(days=59)
+    directory.add("an", congvuIssued=stamp(190))
+    directory.add("cuc", congvuIssued=stamp(400))
+    active = {"congvuState": "active", "congvuDelivery": "TRUE", "congvuSuspendedSince": "", "congvuOffences": "", "congvuReason": ""}
+    suspended = {**active, "congvuState": "suspended", "congvuSuspendedSince": stamp(60), "congvuEnded": ""}
+    suspended |= {"congvuRemovalApproved": f"{sent} khanh, 9/QD", "congvuNotice": f"notice-6m {sent} so@lab.test: 2.0.0 Ok: queued as 4B2"}
+    ledger = f"congvuLocalPart=cuc,ou=ledger,{SUFFIX}"
+    entries = {directory.names["an"]: active, directory.names["cuc"]: suspended, ledger: {"congvuCurrent": "TRUE", "congvuUntil": ""}}
+    ends = [{"congvuState": "suspended", "congvuOffences": "1"}, {"congvuState": "terminated"}, {"congvuCurrent": "FALSE"}]
+    wanted = {
+        "entries": dict(zip(entries, ends, strict=True)),
+        "written": ["clock-lock", "clock-remove"],
+        "pending": False,
+        "broken": [],
+    }
+    program = pathlib.Path(__file__).with_name("kill_points.py").read_text(encoding="utf-8")
+    task = json.dumps({"entries": entries, "wanted": wanted})
+    found = json.loads(host.check_output(f"python3 -c {shlex.quote(program)} <<'X'\n{task}\nX"))
+    assert found["wrong"] == []
+    assert found["points"] > 40
 
 
 def test_two_writers_do_not_meet(host, directory):
