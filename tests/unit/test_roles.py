@@ -167,6 +167,18 @@ def test_no_change_is_hidden_and_no_failure_ignored(role):
     assert found(shipped(role), r"^\s*-?\s*(ignore_errors|changed_when):\s*[\"']?(true|yes)\b") == []
 
 
+def test_files_are_written_in_one_step():
+    """With role_files: a loop asks the host several times for each. Not so: what is too large, and what is written on the controller."""
+    modules = ("ansible.builtin.template", "ansible.builtin.copy", "ansible.builtin.file")
+    looped = {
+        f"{path.relative_to(ROOT / 'roles').parts[0]}: {task['name']}"
+        for path in (ROOT / "roles").glob("*/tasks/*.yml")
+        for task in read(path)
+        if "loop" in task and any(module in task for module in modules)
+    }
+    assert looped == {"clamav: Bring the signatures of the folder", "dns: Write the zone files"}
+
+
 def test_rendered_files_say_who_wrote_them():
     templates = sorted(p for p in (ROOT / "roles").glob("*/templates/**/*") if p.is_file())
     headless = {
