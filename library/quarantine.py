@@ -23,7 +23,8 @@ options:
     description:
       - C(listed) returns what is held.
       - C(released) moves messages to the recipient's INBOX. With I(message_id) those with it, in every mailbox or in I(mailbox) alone.
-      - C(expired) deletes what has been held for longer than I(days).
+      - C(expired) deletes what has been held for longer than I(days), after the recipient was told, and the sender when he has a mailbox on
+        this host. Senders elsewhere were told when it was held; to tell an address that may be forged again would bother strangers.
     type: str
     choices: [listed, released, expired]
     default: listed
@@ -50,10 +51,12 @@ messages:
 """
 
 FOLDER = "Quarantine/Held"
+PROGRAM = "/usr/local/lib/congvu-mail/held-notice"
 FIELDS = {
     "mailbox": "user",
     "uid": "uid",
-    "held": "date.saved.unixtime",
+    # When it was delivered: a restore of the mailbox does not begin the term anew.
+    "held": "date.received.unixtime",
     "size": "size.physical",
     "sender": "hdr.return-path",
     "from": "hdr.from.utf8",
@@ -75,6 +78,15 @@ def held(user: str) -> list[dict[str, Any]]:
     lines = output("doveadm", "-f", "tab", "fetch", "-u", user, " ".join(FIELDS.values()), "mailbox", FOLDER, "all")
     rows = [line.split("\t") for line in lines.splitlines()[1:]]
     return [dict(zip(FIELDS, row, strict=True)) | {"mailbox": address, "user": user} for row in rows]
+
+
+def tell(message: dict[str, Any], days: int) -> None:
+    """Say to both sides that a message expires."""
+    header = output("doveadm", "fetch", "-u", message["user"], "hdr", "mailbox", FOLDER, "uid", message["uid"]).partition("\n")[2]
+    sender = message["sender"].strip("<> ")
+    known = sender and output("doveadm", "user", "-f", "user", sender, good=(0, 67)).strip()
+    for address in dict.fromkeys([message["mailbox"], *([sender] if known else [])]):
+        output(PROGRAM, output("doveconf", "-h", "postmaster_address").strip(), address, str(days), stdin=header)
 
 
 def main() -> None:
@@ -105,6 +117,7 @@ def main() -> None:
             if given["state"] == "released":
                 output("doveadm", "move", "-u", message["user"], "INBOX", *place)
             else:
+                tell(message, given["days"])
                 output("doveadm", "expunge", "-u", message["user"], *place)
     except Failure as error:
         module.fail_json(msg=str(error))

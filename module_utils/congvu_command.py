@@ -10,15 +10,15 @@ class Failure(Exception):
     """A command failed; its complaint."""
 
 
-def run(*argv: str, good: tuple[int, ...] = (0,)) -> bytes:
+def run(*argv: str, good: tuple[int, ...] = (0,), stdin: str = "") -> bytes:
     """What a command prints. :class:`Failure` names the command and its last words when its exit status is not among the good ones."""
-    done = subprocess.run(argv, capture_output=True, check=False)
+    done = subprocess.run(argv, input=stdin.encode(), capture_output=True, check=False)
     if done.returncode not in good:
         words = " ".join(done.stderr.decode("utf-8", "replace").split())[-500:]
         raise Failure(f"{' '.join(argv[:3])}: exit status {done.returncode}: {words}")
     return done.stdout
 
 
-def output(*argv: str, good: tuple[int, ...] = (0,)) -> str:
+def output(*argv: str, good: tuple[int, ...] = (0,), stdin: str = "") -> str:
     """The same, decoded (UTF-8)."""
-    return run(*argv, good=good).decode("utf-8", "replace")
+    return run(*argv, good=good, stdin=stdin).decode("utf-8", "replace")

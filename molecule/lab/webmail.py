@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import pathlib
+import re
 import socket
 import ssl
 import subprocess
 import tempfile
 import time
 import urllib.parse
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -36,7 +40,7 @@ def fetch(
     url: str,
     ca_file: str | pathlib.Path,
     form: Mapping[str, str] | None = None,
-    body: str | None = None,
+    body: str | bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, http.client.HTTPMessage, str]:
     """Ask a host at an address for a URL, without a browser: (status, headers, text). With a form or a body it is a POST.
@@ -54,10 +58,68 @@ def fetch(
         body = urllib.parse.urlencode(form)
         sent["Content-Type"] = "application/x-www-form-urlencoded"
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    connection.request("GET" if body is None else "POST", path, body and body.encode(), sent)
+    connection.request("GET" if body is None else "POST", path, body.encode() if isinstance(body, str) else body, sent)
     answer = connection.getresponse()
     with contextlib.closing(connection):
         return answer.status, answer.headers, answer.read().decode()
+
+
+class Session:
+    """A user of the webmail at a URL, without a browser: what its pages and its answers say."""
+
+    def __init__(self, address: str, url: str, ca_file: str | pathlib.Path, user: str, password: str) -> None:
+        self.address, self.url, self.ca_file = address, url, ca_file
+        self.cookies: dict[str, str] = {}
+        token = self.env(self.ask(""))["request_token"]
+        form = {"_token": token, "_task": "login", "_action": "login", "_user": user, "_pass": password}
+        self.page = self.ask("?_task=login", urllib.parse.urlencode(form).encode(), "application/x-www-form-urlencoded")
+
+    def ask(self, query: str, body: bytes | None = None, kind: str = "", **headers: str) -> str:
+        """A page; redirects are followed. AssertionError with the status of anything but a page."""
+        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), **headers}
+        if kind:
+            sent["Content-Type"] = kind
+        status, answered, text = fetch(self.address, self.url + query, self.ca_file, None, body, sent)
+        for cookie in answered.get_all("Set-Cookie") or ():
+            name, _, value = cookie.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        if status == 302:
+            return self.ask("?" + answered["Location"].partition("?")[2])
+        assert status == 200, f"HTTP {status}: {text[:200]}"
+        return text
+
+    @staticmethod
+    def env(page: str) -> dict[str, Any]:
+        """What a page tells its own program."""
+        return json.loads(re.search(r"rcmail\.set_env\((\{.*?\})\);\n", page, re.DOTALL)[1])
+
+    def compose(self) -> dict[str, Any]:
+        """Begin a message; what the page tells its program of it."""
+        self.page = self.ask("?_task=mail&_action=compose")
+        return self.env(self.page)
+
+    def form(self, query: str, fields: Mapping[str, str], file: tuple[str, bytes] | None = None) -> str:
+        """Send the fields of the message begun last, and perhaps a file to attach; the answer."""
+        token, edge = self.env(self.page)["request_token"], uuid.uuid4().hex
+        parts = [f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+        if file:
+            head = f'--{edge}\r\nContent-Disposition: form-data; name="_attachments[]"; filename="{file[0]}"\r\n'
+            parts += [f"{head}Content-Type: application/octet-stream\r\n\r\n".encode(), file[1], b"\r\n"]
+        body = b"".join([*parts, f"--{edge}--\r\n".encode()])
+        return self.ask(query, body, f"multipart/form-data; boundary={edge}", **{"X-Roundcube-Request": token})
+
+    def attach(self, name: str, content: bytes) -> str:
+        """Upload a file to the message begun last; the webmail's answer."""
+        number = self.env(self.page)["compose_id"]
+        query = f"?_task=mail&_action=upload&_remote=1&_from=compose&_id={number}&_uploadid=upload1"
+        return self.form(query, {}, (name, content))
+
+    def send(self, to: str, subject: str) -> str:
+        """Send the message begun last; the webmail's answer."""
+        env = self.env(self.page)
+        identity = re.search(r'<select name="_from".*?<option value="(\d+)"', self.page, re.DOTALL)[1]
+        fields = {"_token": env["request_token"], "_task": "mail", "_action": "send", "_id": env["compose_id"], "_from": identity}
+        return self.form("?_task=mail&_framed=1", {**fields, "_to": to, "_subject": subject, "_message": "x", "_is_html": "0"})
 
 
 def podman(*arguments: str) -> str:

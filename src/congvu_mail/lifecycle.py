@@ -163,15 +163,16 @@ class Run:
         return self.store.carry_out({"operations": operations, "journal": line}, check)
 
     def _lock(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
+        self._kick(entry)
+        return self._suspended(entry, step.reason, step.clause), {}
+
+    def _suspended(self, entry: Entry, reason: str, document: str) -> dict[str, list[str]]:
         seen = last_access(entry)
-        deliver = self.config["rules"]["suspension"]["deliver_inbound"]["value"]
-        wanted = {
-            **states.suspended(self.now, step.reason, step.clause, deliver),
+        return {
+            **states.suspended(self.now, reason, document, self.config["rules"]["suspension"]["deliver_inbound"]["value"]),
             "congvuOffences": [str(int(first(entry, "congvuOffences") or 0) + 1)],
             **({"congvuLastAccess": [seen]} if seen else {}),
         }
-        self._kick(entry)
-        return wanted, {}
 
     def _end(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
         wanted = {**states.ended(self.now, step.reason, step.clause), "congvuRemovalApproved": []}
@@ -187,6 +188,28 @@ class Run:
         """End the sessions where Dovecot is on this host; elsewhere a session that lasted for months ends by itself."""
         if doveadm := shutil.which("doveadm", path="/usr/bin"):
             subprocess.run([doveadm, "kick", first(entry, "uid")], capture_output=True, check=False, timeout=30)
+
+    # --- a mailbox that somebody else uses (outbound.py) ---
+
+    def suspend(self, uid: str, reason: str, operator: str) -> None:
+        """Suspend a mailbox as compromised: with a password of its own it needs a new one before it is reinstated."""
+        dn, entry = self.entries[uid]
+        wanted = self._suspended(entry, reason, "")
+        if first(entry, "congvuLogin") == "TRUE":
+            wanted["congvuCompromised"] = ["TRUE"]
+        self._change(dn, entry, "suspend", wanted, reason, operator=operator)
+        self.entries[uid] = (dn, {**entry, **wanted})
+
+    def tell(self, uid: str, reason: str, operator: str) -> None:
+        """Notice of a suspension on the same day, and the end of sessions that began before it."""
+        dn, entry = self.entries[uid]
+        self._kick(entry)
+        step = clock.Step(
+            "notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, self.rules.notify_clause, self.today, self.today, reason
+        )
+        wanted, extra = self._notice(step, entry)
+        self._change(dn, entry, "clock-notice", wanted, reason, step.clause, extra, operator)
+        self.entries[uid] = (dn, {**entry, **wanted})
 
     # --- notices ---
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import ldap
+from ldap.filter import escape_filter_chars
 
 from congvu_mail import clock, journal
 from congvu_mail.months import local_date
@@ -66,10 +67,11 @@ class Store:
         self.connection.unbind_s()
         os.close(self._lock)
 
-    def mailboxes(self, suffix: str) -> Iterator[tuple[str, Entry]]:
-        """DN and attributes of every mailbox."""
+    def mailboxes(self, suffix: str, uid: str = "") -> Iterator[tuple[str, Entry]]:
+        """DN and attributes of every mailbox, or of that with this uid if there is one."""
+        wanted = f"(&(objectClass=congvuMailbox)(uid={escape_filter_chars(uid)}))" if uid else "(objectClass=congvuMailbox)"
         with translated():
-            found = self.connection.search_ext_s(f"ou=mailboxes,{suffix}", ldap.SCOPE_ONELEVEL, "(objectClass=congvuMailbox)", READ)
+            found = self.connection.search_ext_s(f"ou=mailboxes,{suffix}", ldap.SCOPE_ONELEVEL, wanted, READ)
         for dn, entry in found:
             yield dn, {name: [value.decode() for value in values] for name, values in entry.items() if name not in SECRET}
 

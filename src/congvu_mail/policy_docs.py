@@ -46,7 +46,7 @@ MEASURES = {
     "forwarding.outbound": "Sieve và Postfix chỉ cho chuyển tiếp tới tên miền được phép",
     "forwarding.state_domains": "Danh sách tên miền dùng cho quy tắc chuyển tiếp",
     "forwarding.inbound": "Rspamd nhận dấu hiệu chuyển tiếp tự động, gắn cờ, báo cáo",
-    "outbound": "Rspamd đếm thư ra ngoài theo tài khoản, hoãn khi vượt",
+    "outbound": "Rspamd đếm thư ra ngoài theo tài khoản, hoãn khi vượt; vẫn tiếp tục thì hộp thư bị khóa vì nghi bị chiếm quyền",
     "spam": "Chuyển vào hoặc ra khỏi thư mục Thư rác thì bộ lọc Rspamd học",
     "antivirus": "ClamAV quét qua Rspamd; không quét được thì hoãn, không cho qua",
     "detect": "Rspamd đánh dấu và báo cáo; không chặn",

@@ -22,6 +22,7 @@ NO_HEADER = {
     "base/templates/etc/issue.net.j2": "shown to people as it is",
     "base/templates/etc/timezone.j2": "one line that programs read whole",
     "dovecot/templates/etc/dovecot/private/learn.password.j2": "a password and nothing else",
+    "lifecycle/templates/sandbox.j2": "included by the templates of the units, which have one",
     "openldap/templates/etc/ldap/slapd.ldif.j2": "handed to the module slapd_config, never a file of the host",
     "postfix/templates/ldap.j2": "included by the templates of the maps, which have one",
 }

@@ -8,6 +8,7 @@ import unicodedata
 import uuid
 
 import pytest
+import webmail
 from mail import compose, refusal, wait_until
 from samples import (
     EICAR,
@@ -45,6 +46,8 @@ BAD = {
     "renamed, in 7z": (("anh.7z", PROGRAM_7Z), INSIDE),
     "in winmail.dat": (("winmail.dat", winmail("setup.exe")), f'Tep "setup.exe" {TNEF}'),
     "in winmail.dat, long name": (("winmail.dat", winmail("Bao cao quy III.exe", long_name=True)), TNEF),
+    "in winmail.dat in zip": (("thu.zip", zipped(("winmail.dat", winmail("setup.exe")))), INSIDE),
+    "in winmail.dat in two zips, long name": (("thu.zip", zipped(("x.dat", winmail("Quy III.EXE", long_name=True)), depth=2)), INSIDE),
     "winmail.dat renamed": (("thu.bin", winmail("setup.exe")), TNEF),
     "renamed, in winmail.dat": (("winmail.dat", winmail("anh.jpg", PROGRAM)), "bi cam"),
 }
@@ -216,13 +219,28 @@ def test_held_mail_is_told_to_both_sides_listed_released_and_expires(system, peo
     code, text = quarantine(system, "-e", "act=release", "-e", who)
     assert code and "Không có thư nào đang bị giữ" in text
 
-    old = compose(writer["address"], receiver["address"], subject, attachments=[locked])
-    system.send(old, writer["address"], [receiver["address"]], account=writer)
-    wait_until(lambda: held(system, receiver, old), 60)
-    files = f"/srv/mail/{system.run('doveadm', 'user', '-f', 'user', receiver['address']).strip()}/Quarantine"
-    system.run("sh", "-c", f"grep -rlF '{old['Message-ID']}' {files} | xargs touch -d '31 days ago'")
+    old, young = (compose(writer["address"], receiver["address"], subject, attachments=[locked]) for _ in range(2))
+    for message in (old, young):
+        system.send(message, writer["address"], [receiver["address"]], account=writer)
+        wait_until(lambda message=message: held(system, receiver, message), 60)
+    # As if it had come 31 days ago; Dovecot reads it anew.
+    files = f"/srv/mail/{system.run('doveadm', 'user', '-f', 'user', receiver['address']).strip()}"
+    system.run("sh", "-c", f"grep -rlF '{old['Message-ID']}' {files}/Quarantine | xargs touch -d '31 days ago'")
+    system.run("find", files, "-path", "*Held*", "-name", "dovecot.index*", "-delete")
     code, text = quarantine(system, "-e", "act=expire", "-e", "days=30", "-e", who.replace(identifier, ""))
-    assert code == 0, text
+    assert code == 0 and "1 thư đã xóa" in text and old["Message-ID"] in text, text
+    assert held(system, receiver, young) and not held(system, receiver, old)
+    for account in (receiver, writer):
+        told = notice(system, account, "đã bị xóa", old["Message-ID"])
+        assert told and "quá 30 ngày" in told.get_body(("plain",)).get_content()
+    last = json.loads(system.run("tail", "-n", "1", "/var/lib/congvu-mail/journal/operations.jsonl"))
+    assert (last["act"], last["after"]["message_id"]) == ("quarantine_expire", old["Message-ID"])
+
+
+def test_a_winmail_dat_with_papers_only_passes(system, receiver, offer):
+    papers = zipped(("winmail.dat", winmail("exe.txt")), ("b.dat", winmail("Báo cáo.exe.docx", long_name=True)))
+    message = offer("submission", [("thu.zip", papers)])
+    assert system.wait_for(receiver, message["Message-ID"])
 
 
 def test_a_pdf_that_everybody_may_read_is_not_locked(system, receiver, offer):
@@ -230,21 +248,57 @@ def test_a_pdf_that_everybody_may_read_is_not_locked(system, receiver, offer):
     assert system.wait_for(receiver, message["Message-ID"])["X-Congvu-Encrypted"] is None
 
 
-def test_the_attachments_together_are_limited(system, policy, sender, receiver):
-    """After decoding: what base64 would make too large for the wire is not smuggled in as 8-bit text."""
-    megabytes = int(policy["attachments"]["max_total"]["value"].removesuffix("MB"))
-    line = b"x" * 97 + b"\r\n"
+@pytest.fixture
+def limit(policy):
+    """Bytes that all attachments of a message may have together: a megabyte is read so that nobody is refused wrongly."""
+    return int(policy["attachments"]["max_total"]["value"].removesuffix("MB")) * 1024**2
 
-    def message(size):
-        head = "From: {}\r\nTo: {}\r\nSubject: lon\r\nMessage-ID: <lon-{}@{}>\r\nMIME-Version: 1.0\r\n".format(
-            sender["address"], receiver["address"], size, system.domain
-        )
-        kind = 'Content-Type: application/octet-stream; name="so-lieu.bin"\r\nContent-Disposition: attachment\r\n\r\n'
-        return (head + kind).encode() + line * (size // len(line))
 
-    answer = refusal(lambda: system.send(message((megabytes + 2) * 1048576), sender["address"], [receiver["address"]], account=sender))
+@pytest.fixture
+def arrived(system, sender, receiver):
+    """Waits for a large message in the receiver's mailbox, without fetching it; none of them stays."""
+
+    def doveadm(verb, account, *query):
+        return system.run("doveadm", verb, "-u", account["address"], "mailbox", "*", "header", *query).strip()
+
+    yield lambda header, value: wait_until(lambda: doveadm("search", receiver, header, value), 120, f"{header}: {value}")
+    for account in (sender, receiver):
+        doveadm("expunge", account, "Subject", "tệp lớn")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_attachments_together_are_limited_to_the_byte(system, sender, limit, offer, arrived, way):
+    """Of decoded bytes, through every layer as large as it can be on the wire; who offers more is told the limit."""
+    half = bytes(limit // 2)
+    message = offer(way, [("a.bin", half), ("b.bin", bytes(limit - len(half)))], subject="tệp lớn")
+    arrived("Message-ID", message["Message-ID"])
+    answer = refusal(lambda: offer(way, [("a.bin", half), ("b.bin", bytes(limit - len(half) + 1))], subject="tệp lớn"))
     assert answer.code == 554
-    assert f"qua gioi han {megabytes}.0 MB" in answer.text
+    assert f"tong cong {limit + 1} byte, qua gioi han {limit / 1024**2} MB ({limit} byte)" in answer.text
+    # What cannot fit is refused before it is sent.
+    session = system.smtp(way, sender if way == "submission" else None)
+    origin = sender["address"] if way == "submission" else "a@outside.example"
+    code, text = session.docmd("MAIL", f"FROM:<{origin}> SIZE={int(session.esmtp_features['size']) + 1}")
+    session.close()
+    assert code == 552 and f"khong duoc qua {limit / 1024**2} MB" in text.decode()
+
+
+def test_the_webmail_takes_what_the_policy_allows_and_not_a_byte_more(system, sender, receiver, limit, arrived):
+    session = webmail.Session(
+        system.address, system.access["webmail_url"], system.access["ca_certificate"], sender["address"], sender["password"]
+    )
+    shown = session.compose()
+    assert shown["max_filesize"] == limit, "the browser would upload in vain"
+    words = f"các tệp của một thư cộng lại không được quá {limit // 1024**2} MB"
+    assert words in shown["filesizeerror"]
+    assert "add2attachment_list" in session.attach("a.bin", bytes(limit - 1))
+    for content, taken in ((b"xx", False), (b"x", True), (b"x", False)):
+        answer = session.attach("b.bin", content).encode().decode("unicode_escape")
+        assert ("add2attachment_list" in answer, words in answer) == (taken, not taken)
+    subject = f"tệp lớn {uuid.uuid4()}"
+    answer = session.send(receiver["address"], subject)
+    assert "sent_successfully" in answer, answer
+    arrived("Subject", subject)
 
 
 # --- what is noticed, and the record of headers -----------------------------------------------------------------------------------------

@@ -238,6 +238,40 @@ def test_directory_down(host):
     assert status == 1 and "máy chủ thư mục không trả lời" in said["problems"][0]
 
 
+def guard(host, rows):
+    """What the guard does about refusals (seconds ago, login)."""
+    program = (
+        "import json, sys, time; from congvu_mail import outbound; config = json.loads(outbound.CONFIG.read_text()); "
+        "print(json.dumps(outbound.run(config, [(time.time() - ago, login) for ago, login in json.loads(sys.argv[1])])))"
+    )
+    argument = json.dumps(rows).replace("'", "")
+    return json.loads(host.check_output(f"PYTHONPATH=/usr/local/lib/congvu-mail/python python3 -B -c '{program}' '{argument}'"))
+
+
+def test_refused_again_and_again_means_locked(host, directory):
+    """Twenty refusals within ten minutes and no fewer, whenever it is noticed; what was before a reinstatement is over."""
+    directory.add("an")
+    directory.add("binh")
+    directory.add("back", congvuRestored=f"{dt.datetime.now(dt.UTC):%Y%m%d%H%M%SZ}")
+    an, binh, back = (directory.names[name][4:40] for name in ("an", "binh", "back"))
+    some, slow, over = range(19), range(0, 20 * 60, 60), range(86000, 86020)
+    rows = [(ago, an) for ago in some] + [(ago, binh) for ago in slow] + [(ago, back) for ago in over]
+    rows += [(ago, login) for ago in over for login in ("notice", "*", "00000000-0000-4000-8000-999999999999")]
+    before = journal(host)
+    assert guard(host, rows) == [[], []] and journal(host) == before
+    done, problems = guard(host, [*rows, (86400, an), *((ago, binh) for ago in over)])
+    # The mail server is down: locked at once, and the next run tries to tell again.
+    assert "nghi bị chiếm quyền: gửi ra ngoài quá mức, bị từ chối 20 lần trong 10 phút" in done[0] if done else problems
+    assert [line["act"] for line in journal(host)[len(before) :]] == ["suspend"]
+    assert directory.get("binh", "congvuState") == ["suspended"] and directory.get("binh", "congvuCompromised") == ["TRUE"]
+    assert directory.get("an", "congvuState") == directory.get("back", "congvuState") == ["active"]
+    assert problems and "không gửi được đến so@lab.test" in problems[0]
+    assert guard(host, [(ago, binh) for ago in over])[1] == problems, "nobody was told, and it was forgotten"
+    directory.set("binh", congvuState="active", congvuRestored=f"{dt.datetime.now(dt.UTC):%Y%m%d%H%M%SZ}")
+    assert guard(host, [(ago, binh) for ago in over]) == [[], []]
+    assert intact(host)
+
+
 def test_the_unit_is_confined(host, directory):
     """The unit can do its work, and neither write elsewhere nor use a capability."""
     directory.add("an")

@@ -9,9 +9,10 @@
  * - names and addresses of a user from the directory at each login: his own, and those of the organisation mailboxes he is
  *   a delegate of; a mailbox with a new address keeps its settings and its own contacts;
  * - no message leaves with another From than one of these (the mail server refuses it anyway; here the user learns why);
+ * - the attachments of a message together are limited, before they are uploaded where the browser knows their size;
  * - the browser's address in the IMAP ID, so that Dovecot logs and delays by it and not by the address of this host.
  *
- * Settings (config.inc.php): congvu_password_url, congvu_ldap_uris; bind account and base are those of ldap_public['directory'].
+ * Settings (config.inc.php): congvu_password_url, congvu_ldap_uris, congvu_max_attachment_bytes (null: no limit); bind account and base are those of ldap_public['directory'].
  */
 class congvu extends rcube_plugin
 {
@@ -30,6 +31,11 @@ class congvu extends rcube_plugin
         $this->add_hook('email2user', [$this, 'find_user']);
         $this->add_hook('login_after', [$this, 'update_identities']);
         $this->add_hook('message_before_send', [$this, 'check_sender']);
+        if ($this->rc->task === 'mail' && $this->rc->config->get('congvu_max_attachment_bytes')) {
+            $this->add_hook('render_page', [$this, 'tell_attachment_limit']);
+            $this->add_hook('attachment_upload', [$this, 'limit_attachments']);
+            $this->add_hook('attachment_delete', [$this, 'give_room_back']);
+        }
         if ($this->rc->task === 'login' || empty($_SESSION['user_id'])) {
             $this->include_stylesheet('congvu.css');
             $this->add_hook('template_object_loginform', [$this, 'frame_login']);
@@ -127,6 +133,47 @@ class congvu extends rcube_plugin
             }
         }
         return $args;
+    }
+
+    /** Hook: the page to write on knows how much may still be attached, and says so by itself when a file is larger. */
+    public function tell_attachment_limit(array $args): array
+    {
+        if ($args['template'] === 'compose') {
+            $this->rc->output->set_env('max_filesize', max(1, $this->room($this->rc->output->get_env('compose_id'))));
+            $this->rc->output->set_env('filesizeerror', $this->too_large());
+        }
+        return $args;
+    }
+
+    /** Hook: an uploaded file that is too much with those attached already is not taken. */
+    public function limit_attachments(array $args): array
+    {
+        $left = $this->room($args['group']) - $args['size'];
+        if ($left < 0) {
+            return ['status' => false, 'break' => true, 'error' => $this->too_large()] + $args;
+        }
+        $this->rc->output->command('set_env', 'max_filesize', max(1, $left));
+        return $args;
+    }
+
+    /** Hook: a file that is taken off makes room for others. */
+    public function give_room_back(array $args): array
+    {
+        $this->rc->output->command('set_env', 'max_filesize', max(1, $this->room($args['group']) + $args['size']));
+        return $args;
+    }
+
+    /** Bytes that may still be attached to a message. */
+    private function room(string $compose_id): int
+    {
+        $attached = array_column($_SESSION["compose_data_$compose_id"]['attachments'] ?? [], 'size');
+        return $this->rc->config->get('congvu_max_attachment_bytes') - array_sum($attached);
+    }
+
+    private function too_large(): string
+    {
+        $size = rcmail_action::show_bytes($this->rc->config->get('congvu_max_attachment_bytes'));
+        return $this->gettext(['name' => 'attachments_too_large', 'vars' => ['size' => $size]]);
     }
 
     /**
