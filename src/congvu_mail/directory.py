@@ -179,6 +179,7 @@ class Rules:
     mail_hosts: Sequence[str]  # the first one gets new mailboxes
     domain_aliases: Sequence[Mapping[str, Any]] = ()  # {name, from, until}
     organisation_access: str = "both"  # own_login | delegates | both
+    quota_bounds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by kind: {min, max}, sizes that no row may leave
     on_transfer: str = "keep"  # end | rename | keep
     deliver_suspended: bool = True
     forbid_personal_data: bool = True
@@ -514,7 +515,7 @@ class _Planner:
             "mailLocalAddress": [f"{local_part}@{domain}" for local_part in local_parts for domain in self.domains],
             "mailHost": [host if host in rules.mail_hosts else rules.mail_hosts[0]],
             "congvuClass": [account_class],
-            "congvuQuota": [str(size_bytes(row["quota"]) if row["quota"] else rules.quota[kind])],
+            "congvuQuota": [str(self._quota(kind, table, row))],
             "telephoneNumber": [row["phone"]] if row["phone"] else [],
             "facsimileTelephoneNumber": [row["fax"]] if row["fax"] else [],
             "pwdPolicySubentry": [rules.policy(kind, account_class)],
@@ -523,6 +524,20 @@ class _Planner:
             wanted |= self._of_person(row)
         else:
             wanted |= self._of_organisation(row)
+        return wanted
+
+    def _quota(self, kind: str, table: str, row: Mapping[str, str]) -> int:
+        """Bytes of a mailbox: those of its row by decision, within what the regulation sets as least and most, else those of its kind."""
+        if not row["quota"]:
+            return self.rules.quota[kind]
+        wanted, bounds = size_bytes(row["quota"]), self.rules.quota_bounds.get(kind) or {}
+        for operator, words in (("min", "thấp hơn mức tối thiểu"), ("max", "cao hơn mức tối đa")):
+            bound = bounds.get(operator)
+            if bound and (wanted < size_bytes(bound) if operator == "min" else wanted > size_bytes(bound)):
+                rows = (self.register.organisations if table == "organisations" else self.register.people).rows
+                number = next(place for place, one in enumerate(rows) if one is row)
+                message, remedy = f"{words} {bound} của Quy chế", "sửa dung lượng, hoặc để trống để theo mức chung"
+                self.problems.append(Problem(table, number, row["code"], "quota", row["quota"], message, remedy))
         return wanted
 
     def _of_person(self, row: Mapping[str, str]) -> dict[str, list[str]]:

@@ -123,6 +123,8 @@ _CHOICES = {
     "requests": {"act": ACTS, "channel": CHANNELS},
 }
 _MAX_BYTES = 256 * 1024 * 1024
+# The number of a document as Vietnam writes it: 12/QĐ-UBND, 162/2025/QĐ-UBND.
+_DOCUMENT = re.compile(r"\d+\s*/\s*\S*[A-ZĐ]{2}")
 _PHONE = re.compile(r"[0-9A-Za-z '()+,./:?-]+\Z")  # PrintableString, RFC 4517 3.3.31
 _LIST = re.compile(r"[\s,;]+")
 
@@ -331,6 +333,12 @@ def _check_cells(table: Table, problems: list[Problem]) -> None:
                 size_bytes(row["quota"])
             except ValueError as error:
                 wrong("quota", str(error), "ghi số và đơn vị, ví dụ 5GiB")
+            if not _DOCUMENT.search(row["quota_basis"]):
+                wrong(
+                    "quota_basis",
+                    "dung lượng riêng mà không có số quyết định",
+                    "ghi số và ngày quyết định, ví dụ 12/QĐ-UBND ngày 05/01/2026",
+                )
         for column in ("phone", "fax"):
             if row.get(column) and not _PHONE.match(row[column]):
                 wrong(column, "không phải số điện thoại", "chỉ ghi chữ số, dấu cách và + ( ) . , / -")

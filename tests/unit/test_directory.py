@@ -22,7 +22,7 @@ POLICY = yaml.safe_load((ROOT / "inventories/bac-giang/group_vars/all/policy.yml
 ORGANISATIONS = [
     {"code": "SYT", "kind": "province_agency", "name": "Sở Y tế", "head": "N1", "category": "state", "phone": "0204 1"},
     {"code": "SYT-VP", "kind": "division", "name": "Văn phòng", "parent": "SYT", "head": "N2", "delegates": "N1 N2"},
-    {"code": "SNV", "kind": "province_agency", "name": "Sở Nội vụ", "head": "N3", "quota": "10GiB"},
+    {"code": "SNV", "kind": "province_agency", "name": "Sở Nội vụ", "head": "N3", "quota": "10GiB", "quota_basis": "12/QĐ-UBND"},
 ]
 PEOPLE = [
     {"code": "N1", "full_name": "Trần Hữu Nghĩa", "organisation": "SYT", "birth_date": "19/04/1970", "title": "Giám đốc"},
@@ -465,3 +465,23 @@ def test_the_summary_shows_some_rows_and_counts_all(province):
     assert lines[-1] == "... và 4 dòng “Cấp mới” khác, xem tệp kế hoạch"
     province.run()
     assert province.plan().summary() == ["Thư mục đã đúng với sổ đăng ký, không có gì thay đổi"]
+
+
+def test_a_quota_of_its_own_stays_within_the_regulation(province):
+    """A decision may say otherwise where the regulation says exactly so much; what it calls the least or the most holds for everybody."""
+    code = province.people[0]["code"]
+    province.row(code).update(quota="3GiB", quota_basis="7/QĐ-UBND ngày 05/01/2026")
+    province.rules["quota_bounds"] = {"person": {"exact": "2GB"}, "organisation": {"min": "2GiB"}}
+    province.run()
+    assert province.box(code)["congvuQuota"] == [str(3 * 1024**3)]
+    for bound, words in (({"max": "500MB"}, "cao hơn mức tối đa 500MB"), ({"min": "5GiB"}, "thấp hơn mức tối thiểu 5GiB")):
+        province.rules["quota_bounds"] = {"person": bound}
+        with pytest.raises(RosterError, match=words):
+            province.plan()
+
+
+def test_a_quota_of_its_own_needs_the_number_of_a_decision(province):
+    for basis in ("", "theo đề nghị", "2026"):
+        province.row("SNV")["quota_basis"] = basis
+        with pytest.raises(RosterError, match="cột quota_basis, giá trị .*: dung lượng riêng mà không có số quyết định"):
+            province.plan()

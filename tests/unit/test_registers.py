@@ -93,6 +93,7 @@ def test_every_bad_row_of_every_file_is_listed_with_its_line(folder):
         ("people.csv, dòng 5, cột organisation", ""),
         ("people.csv, dòng 5, cột account_class", "boss"),
         ("people.csv, dòng 5, cột quota", "lots"),
+        ("people.csv, dòng 5, cột quota_basis", ""),
         ("people.csv, dòng 5, cột leave_until", "mai"),
         ("issued.csv, dòng 2, cột local_part", "a b"),
         ("requests.csv, dòng 2, cột received", "hôm qua"),
@@ -101,7 +102,7 @@ def test_every_bad_row_of_every_file_is_listed_with_its_line(folder):
         ("requests.csv, dòng 3, cột channel", "fax"),
     ):
         assert f"{place}, giá trị “{value}”" in text
-    assert "có 14 lỗi" in text
+    assert "có 15 lỗi" in text
 
 
 def test_a_quote_that_is_never_closed_is_found_on_its_line(folder):
