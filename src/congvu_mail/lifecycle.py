@@ -303,8 +303,10 @@ class Run:
             for dn, entry in self.entries.values()
             if (seen := last_access(entry)) and seen[:8] > first(entry, "congvuLastAccess")[:8]
         )
-        for _, seen, dn in newer[:ACCESSES]:
-            self.store.keep(dn, "congvuLastAccess", seen)
+        try:
+            self.store.keep("congvuLastAccess", [(dn, seen) for _, seen, dn in newer[:ACCESSES]])
+        except StoreError as error:  # what was done before is still to be told
+            self.problems.append(f"Lần truy cập cuối: {error}")
 
     def table(self) -> list[str]:
         """Lines for a terminal."""

@@ -285,6 +285,8 @@ def test_the_directory_goes_down_half_way(host, directory):
     """What was done is told and kept; the rest is done by the next run, and nothing twice."""
     for name in ("an", "binh", "cuc"):
         directory.add(name, congvuIssued=stamp(190))
+    directory.add("dao")
+    directory.set("dao", pwdLastSuccess=stamp(1))
     host.check_output(f"systemd-run --unit=falls -- python3 -c {shlex.quote(FALLS)}")
     wait_until(lambda: host.run("ss -Htln sport = 587").stdout, 30, "the listener")
     try:
@@ -294,7 +296,9 @@ def test_the_directory_goes_down_half_way(host, directory):
     assert (status, said["changed"], said["done"]) == (1, True, {"lock": 1})
     down = "máy chủ thư mục không trả lời (systemctl status slapd): khởi động lại rồi chạy lại; việc đã xong vẫn giữ nguyên"
     assert [f"{name}@lab.test: Tạm khóa: {down}" in said["problems"] for name in ("an", "binh", "cuc")].count(True) == 2
+    assert f"Lần truy cập cuối: {down}" in said["problems"]
     assert clock(host)[1]["done"] == {"lock": 2}
+    assert directory.get("dao", "congvuLastAccess") == [stamp(1)]
     for name in ("an", "binh", "cuc"):
         assert (directory.get(name, "congvuState"), directory.get(name, "congvuOffences")) == (["suspended"], ["1"])
     assert intact(host)
