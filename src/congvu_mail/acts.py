@@ -351,6 +351,14 @@ class _Planner:
             on = f" ({basis})" if basis and state != "active" else ""
             allowed = " hoặc ".join(STATES[one] for one in self.act.states)
             self._wrong(order, f"{order.mailbox}: {STATES[state]}{when}{on}; “{self.act.title}” cần hộp thư {allowed}")
+        held = self.ledger.get(box.get("mail").partition("@")[0], {}).get("code", "")
+        if "terminated" in (state, self.act.state) and state in self.act.states and held != box.get("congvuCode"):
+            holder = f"{held} giữ địa chỉ này" if held else "không có địa chỉ này"
+            self._wrong(
+                order,
+                f"{order.mailbox}: trong sổ địa chỉ đã cấp (ou=ledger) {holder}, thư mục ghi {box.get('congvuCode')}: "
+                "chạy accounts.yml, rồi chạy lại",
+            )
         if order.successor:
             heir = self.by_address.get(order.successor)
             if heir is None or heir.get("congvuState") != "active" or heir.dn == box.dn:
@@ -496,10 +504,9 @@ class _Planner:
 
     def _ledger(self, box: Mailbox) -> list[dict[str, Any]]:
         """The address in the ledger: closed with the end, current again with the way back."""
-        local_part = box.get("mail").partition("@")[0]
-        held = self.ledger.get(local_part)
-        if held is None or (self.act.state == "suspended") or held["code"] != box.get("congvuCode"):
+        if "terminated" not in (box.get("congvuState"), self.act.state):
             return []
+        local_part = box.get("mail").partition("@")[0]
         closed = self.act.state == "terminated"
         wanted = {
             "congvuCurrent": ["FALSE" if closed else "TRUE"],

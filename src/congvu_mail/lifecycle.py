@@ -303,8 +303,10 @@ class Run:
             for dn, entry in self.entries.values()
             if (seen := last_access(entry)) and seen[:8] > first(entry, "congvuLastAccess")[:8]
         )
-        for _, seen, dn in newer[:ACCESSES]:
-            self.store.keep(dn, "congvuLastAccess", seen)
+        try:
+            self.store.keep("congvuLastAccess", [(dn, seen) for _, seen, dn in newer[:ACCESSES]])
+        except StoreError as error:  # what was done before is still to be told
+            self.problems.append(f"Lần truy cập cuối: {error}")
 
     def table(self) -> list[str]:
         """Lines for a terminal."""
@@ -313,9 +315,19 @@ class Run:
         return aligned([COLUMNS, *self.rows])
 
 
+def remembered() -> dict[str, Any]:
+    """What the last run left; nothing before the first one."""
+    try:
+        return json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
+    except ValueError as error:
+        raise StoreError(
+            f"{STATE} bị hỏng ({error}), nên không biết lần chạy trước là ngày nào: xem ngày của máy có đúng không, xóa tệp đó rồi chạy lại"
+        ) from None
+
+
 def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
     """One run, or what one would do."""
-    state = json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
+    state = remembered()
     last = datetime.date.fromisoformat(state["last_run"]) if state.get("last_run") else None
     today = given.today or datetime.datetime.now(VIETNAM).date()
     day = Run(config, store, today, given.check)
@@ -325,6 +337,8 @@ def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> d
     if not plan.held:
         day.successors()
         day.passwords()
+    if not given.check:
+        day.accesses()
     result = {
         "changed": bool(day.done),
         "done": dict(day.done),
@@ -333,7 +347,6 @@ def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> d
         "problems": day.problems,
     }
     if not given.check:
-        day.accesses()
         record = {
             "time": datetime.datetime.now(VIETNAM).isoformat(timespec="seconds"),
             "last_run": plan.last_run.isoformat() if plan.last_run else None,

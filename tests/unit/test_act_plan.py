@@ -214,3 +214,14 @@ def test_a_date_that_is_none(day):
 
 def test_a_date_to_come_is_refused():
     assert "ở sau hôm nay" in problems(lambda: plan("suspend", document_date="2026-11-24"))[0]
+
+
+@pytest.mark.parametrize("ledger", [[], [{"code": "C-binh", "local_part": "an"}]])
+@pytest.mark.parametrize(("name", "state"), [("terminate", "active"), ("terminate", "suspended"), ("reinstate", "terminated")])
+def test_directory_and_ledger_that_disagree(name, state, ledger):
+    """An end that does not close the address in the ledger would leave it to be given to another person."""
+    present = box(congvuState=state, congvuEnded="20260101000000Z" if state == "terminated" else "")
+    orders = acts.read_orders({"mailbox": "an@example.vn"} | GIVEN)
+    said = problems(lambda: acts.plan(name, orders, Directory([present], ledger), rules(), CALENDAR, NOW))
+    holder = "C-binh giữ địa chỉ này" if ledger else "không có địa chỉ này"
+    assert said == [f"an@example.vn: trong sổ địa chỉ đã cấp (ou=ledger) {holder}, thư mục ghi C-an: chạy accounts.yml, rồi chạy lại"]

@@ -338,6 +338,12 @@ def test_a_run_killed_between_ledger_and_mailboxes(province, stages):
     assert sum("uid" in entry for entry in province.entries.values()) == 6
 
 
+def test_a_line_that_the_ledger_lost_is_written_again(settled):
+    del settled.entries["congvuLocalPart=nghiath_syt,ou=ledger,dc=x"]
+    settled.run()
+    assert settled.ledger("nghiath_syt")["congvuCode"] == ["N1"]
+
+
 # --- leavers ----------------------------------------------------------------------------------------------------------
 
 

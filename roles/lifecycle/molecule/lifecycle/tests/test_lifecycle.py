@@ -6,6 +6,7 @@ import pathlib
 import shlex
 
 import pytest
+from testing import wait_until
 
 SUFFIX = "dc=lab,dc=test"
 JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
@@ -270,6 +271,48 @@ def test_refused_again_and_again_means_locked(host, directory):
     directory.set("binh", congvuState="active", congvuRestored=f"{dt.datetime.now(dt.UTC):%Y%m%d%H%M%SZ}")
     assert guard(host, [(ago, binh) for ago in over]) == [[], []]
     assert intact(host)
+
+
+# Takes the notices' connection, and the directory goes down.
+FALLS = """import socket, subprocess
+server = socket.create_server(("127.0.0.1", 587))
+taken = server.accept()[0]
+subprocess.run(["systemctl", "stop", "slapd"], check=True)
+"""
+
+
+def test_the_directory_goes_down_half_way(host, directory):
+    """What was done is told and kept; the rest is done by the next run, and nothing twice."""
+    for name in ("an", "binh", "cuc"):
+        directory.add(name, congvuIssued=stamp(190))
+    directory.add("dao")
+    directory.set("dao", pwdLastSuccess=stamp(1))
+    host.check_output(f"systemd-run --unit=falls -- python3 -c {shlex.quote(FALLS)}")
+    wait_until(lambda: host.run("ss -Htln sport = 587").stdout, 30, "the listener")
+    try:
+        status, said = clock(host)
+    finally:
+        host.run("systemctl start slapd")
+    assert (status, said["changed"], said["done"]) == (1, True, {"lock": 1})
+    down = "máy chủ thư mục không trả lời (systemctl status slapd): khởi động lại rồi chạy lại; việc đã xong vẫn giữ nguyên"
+    assert [f"{name}@lab.test: Tạm khóa: {down}" in said["problems"] for name in ("an", "binh", "cuc")].count(True) == 2
+    assert f"Lần truy cập cuối: {down}" in said["problems"]
+    assert clock(host)[1]["done"] == {"lock": 2}
+    assert directory.get("dao", "congvuLastAccess") == [stamp(1)]
+    for name in ("an", "binh", "cuc"):
+        assert (directory.get(name, "congvuState"), directory.get(name, "congvuOffences")) == (["suspended"], ["1"])
+    assert intact(host)
+
+
+def test_what_the_last_run_left_is_broken(host, directory):
+    """Without the day of the last run no jump of the clock would be seen."""
+    directory.add("an", congvuIssued=stamp(190))
+    host.run("echo '{' > /var/lib/congvu-mail/lifecycle.json")
+    status, said = clock(host)
+    assert (status, said["changed"]) == (1, False)
+    assert said["problems"][0].startswith("/var/lib/congvu-mail/lifecycle.json bị hỏng (")
+    assert "xem ngày của máy có đúng không, xóa tệp đó rồi chạy lại" in said["problems"][0]
+    assert directory.get("an", "congvuState") == ["active"]
 
 
 def test_the_unit_is_confined(host, directory):
