@@ -2,7 +2,8 @@
 """The page where a mailbox gets a new password: first login, reset, expiry or by choice. One form, no JavaScript, no state but throttles.
 
 The environment variable PASSWORD_PAGE_SETTINGS names a JSON file: {title, webmail_url, support_url, domain, ldap_uris, base, bind_dn,
-bind_password, ca, rules, pledge, failures_per_address, failures_per_client, window_seconds}. Neither passwords nor the form ever reach the log.
+bind_password, ca, rules, pledge, failures_per_address, failures_per_client, window_seconds}. Neither passwords nor the form ever reach the
+log.
 """
 
 from __future__ import annotations

@@ -108,7 +108,6 @@ class Directory:
         finally:
             connection.unbind_s()
 
-
     def pledge(self, dn: str, password: str) -> None:
         """Note in the mailbox's entry, as the mailbox itself, that its owner pledged now (congvuPledged)."""
         connection = self._connect()
