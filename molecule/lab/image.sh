@@ -16,8 +16,11 @@ die() { say "$*"; exit 1; }
 # Tools that only the tests need, beside what the roles install.
 lab_packages="apt-utils ca-certificates dbus iproute2 libpam-systemd openssh-server procps python3 systemd systemd-sysv"
 
+# What a test unpacks or installs on a host it examines (molecule/appliance/tests/test_hardening.py).
+test_packages="lynis ssh-audit testssl.sh"
+
 list=$(sed -n '/^__[a-z_]*_packages:/,/^[^ ]/s/^  - //p' "$root"/roles/*/vars/Debian-13.yml | sort -u)
-hash=$(printf '%s\n' "$list" "$lab_packages" | cat - "$0" | sha256sum | cut -c1-12)
+hash=$(printf '%s\n' "$list" "$lab_packages" "$test_packages" | cat - "$0" | sha256sum | cut -c1-12)
 image=localhost/congvu-mail-host:$hash
 podman() { "$here/hostns.sh" podman "$@"; }
 
@@ -58,7 +61,7 @@ for f in /etc/apt/apt.conf.d/*; do      # proxies and the like; hooks of the mac
     case $f in *docker* | *packagekit* | *appstream*) continue ;; esac
     grep -qs 'Acquire::' "$f" && set -- "$@" --aptopt="$f"
 done
-packages=$(printf %s "$list" | tr "\n" " ")
+packages="$(printf %s "$list" | tr "\n" " ") $test_packages"
 # shellcheck disable=SC2016  # the hooks expand in the shell that mmdebstrap starts
 mmdebstrap --quiet --variant=minbase --mode=root --include="$(echo "$lab_packages" | tr ' ' ,)" "$@" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*/changelog*' \

@@ -73,7 +73,8 @@ def stage_lint() -> tuple[int, int]:
     """Ansible, Python and shell: each tool counts as one."""
     shell = [str(p) for p in [*ROOT.glob("bin/*"), *ROOT.glob(".ci/*"), *ROOT.glob("molecule/lab/*.sh")] if is_shell(p)]
     tools = {
-        "ansible-lint": ["ansible-lint", "--offline", "-q"],
+        # It knows no inventory: there a play whose hosts nobody names is no mistake.
+        "ansible-lint": ["env", "ANSIBLE_HOST_PATTERN_MISMATCH=warning", "ansible-lint", "--offline", "-q"],
         "ruff": ["ruff", "check", "."],
         "ruff-format": ["ruff", "format", "--check", "."],
         "shellcheck": ["shellcheck", *shell],

@@ -2,7 +2,8 @@
 """The page where a mailbox gets a new password: first login, reset, expiry or by choice. One form, no JavaScript, no state but throttles.
 
 The environment variable PASSWORD_PAGE_SETTINGS names a JSON file: {title, webmail_url, support_url, domain, ldap_uris, base, bind_dn,
-bind_password, ca, rules, failures_per_address, failures_per_client, window_seconds}. Neither passwords nor the form ever reach the log.
+bind_password, ca, rules, pledge, failures_per_address, failures_per_client, window_seconds}. Neither passwords nor the form ever reach the
+log.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ STATES = {
 }
 NO_LOGIN = "Hộp thư này không có mật khẩu riêng: người được uỷ quyền mở nó bằng tài khoản của mình."
 BUSY = "Đã nhập sai quá nhiều lần. Hãy chờ {minutes} phút rồi thử lại."
+PLEDGE = "Hãy đánh dấu vào ô cam kết: quy chế yêu cầu cam kết này mỗi khi đổi mật khẩu."
 STALE = "Trang đã mở quá lâu hoặc trình duyệt chặn cookie. Hãy nhập lại."
 UNAVAILABLE = "Hệ thống đang tạm thời không đổi được mật khẩu. Mật khẩu cũ vẫn giữ nguyên; hãy thử lại sau ít phút."
 TITLES = {"user": "Tài khoản người dùng", "admin": "Tài khoản quản trị", "organisation": "Hộp thư tổ chức"}
@@ -102,7 +104,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
         except Unavailable as problem:
             log.error("password change not possible: %s", problem)
             return page(503, message=UNAVAILABLE, address=address)
-        log.info("password changed: address=%r client=%s", address, client)
+        log.info("password changed: address=%r client=%s%s", address, client, " pledged" if settings["pledge"] else "")
         return page(done=True, address=address)
 
     def attempt(client: str, address: str, old: str, new: str, again: str) -> None:
@@ -113,7 +115,10 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
             raise Answer(422, "Hai lần nhập mật khẩu mới không giống nhau.")
         if new == old:
             raise Answer(422, "Mật khẩu mới phải khác mật khẩu hiện tại.")
-        if seconds := max(by_address.wait(address), by_client.wait(client)):
+        if settings["pledge"] and request.form.get("pledge") != "yes":
+            raise Answer(422, PLEDGE)
+        place = f"{address} {client}"
+        if seconds := max(by_address.wait(place), by_client.wait(client)):
             raise Answer(429, BUSY.format(minutes=-(-seconds // 60)), reason="too many failures")
         mailbox = directory.find(address)
         if mailbox and mailbox.state in STATES:
@@ -126,11 +131,16 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
             directory.change(mailbox.dn, old, new, lambda: check(mailbox, new))
         except Refused as no:
             if no.reason in ("wrong", "locked"):
-                by_address.fail(address)
+                by_address.fail(place)
                 by_client.fail(client)
             missing = unmet(rule_of(mailbox), new) if no.reason in ("short", "quality") else []
             raise Answer(422, REFUSALS[no.reason], missing, reason=no.reason) from None
-        by_address.forget(address)
+        by_address.forget(place)
+        if settings["pledge"]:
+            try:
+                directory.pledge(mailbox.dn, new)
+            except Unavailable as problem:  # the password is changed all the same; the log line tells that he pledged
+                log.error("pledge of address=%r not noted in the directory: %s", address, problem)
 
     def rule_of(mailbox: Mailbox) -> dict[str, Any]:
         return rules.get(mailbox.policy) or settings["rules"][0]

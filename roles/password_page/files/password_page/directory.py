@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -104,6 +105,18 @@ class Directory:
             raise Unavailable(describe(error)) from None
         except ldap.LDAPError as error:
             raise Refused(reason(error)) from None
+        finally:
+            connection.unbind_s()
+
+    def pledge(self, dn: str, password: str) -> None:
+        """Note in the mailbox's entry, as the mailbox itself, that its owner pledged now (congvuPledged)."""
+        connection = self._connect()
+        try:
+            connection.simple_bind_s(dn, password)
+            now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d%H%M%SZ")
+            connection.modify_s(dn, [(ldap.MOD_REPLACE, "congvuPledged", [now.encode()])])
+        except ldap.LDAPError as error:
+            raise Unavailable(describe(error)) from None
         finally:
             connection.unbind_s()
 

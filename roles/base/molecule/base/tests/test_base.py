@@ -39,6 +39,29 @@ def test_ssh_takes_keys_only(host):
     assert "HỆ THỐNG THƯ ĐIỆN TỬ CÔNG VỤ" in refused.stderr
 
 
+def test_the_machine_s_administrators_have_their_own_password_rule(host):
+    host.run_expect([0], "useradd --create-home --comment 'Nguyen Van An' quantri")
+    refused = {
+        "Ngan#2026": "shorter than 12 characters",
+        "khong-co-hoa-2026": "less than 1 uppercase",
+        "KHONG-CO-THUONG-2026": "less than 1 lowercase",
+        "Khong-Co-Chu-So": "less than 1 digits",
+        "KhongCoDacBiet2026": "less than 1 non-alphanumeric",
+        "Quantri#2026-xyz": "contains the user name",
+        "Nguyen#2026-xyz": "contains words from the real name",
+    }
+    for password, reason in refused.items():
+        said = host.run(f"echo 'quantri:{password}' | chpasswd")
+        assert said.rc != 0, password
+        assert reason in said.stderr, said.stderr
+    assert host.check_output("passwd -S quantri").split()[1] == "L"
+    host.run_expect([0], "echo 'quantri:Mua$Rao-2026-ca' | chpasswd")
+    again = host.run("echo 'quantri:Mua$Rao-2026-ca' | chpasswd")
+    assert again.rc != 0
+    assert "already used" in again.stderr
+    assert "Maximum number of days between password change\t\t: 90" in host.check_output("chage -l quantri")
+
+
 def test_packages_come_from_the_named_mirror_only(host):
     assert host.check_output("apt-get indextargets --format '$(URI)' | sort -u | grep -v ^file:/srv/mirror || echo none") == "none"
 

@@ -1,6 +1,5 @@
 """The password page as a user, an attacker and an auditor meet it."""
 
-import html
 import re
 
 import pytest
@@ -27,16 +26,7 @@ def ca(host, tmp_path_factory):
 @pytest.fixture
 def change(address, ca):
     """Send the form as a browser without JavaScript does; (status, text of the answer)."""
-
-    def send(mailbox, old, new, again=None):
-        _status, headers, text = webmail.fetch(address, URL, ca)
-        token = re.search(r'name="token" value="([^"]+)"', text).group(1)
-        form = {"token": token, "address": mailbox, "old": old, "new": new, "again": new if again is None else again}
-        status, _headers, text = webmail.fetch(address, URL, ca, form, headers={"Cookie": headers["Set-Cookie"].split(";")[0]})
-        block = re.search(r'<div role="(?:alert|status)".*?</div>', text, re.DOTALL)
-        return status, html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", block.group(0)))).strip() if block else text
-
-    return send
+    return webmail.PasswordForm(address, URL, ca).send
 
 
 def proves(host, mailbox, password):
@@ -136,6 +126,15 @@ def test_locked_account(host, change):
     status, said = change("khoa", "Cu-khoa-1", "MuaRaoCaThang2026")
     assert status == 422
     assert said.startswith("Tài khoản đang bị khoá do nhập sai mật khẩu nhiều lần.")
+
+
+def test_the_pledge_is_asked_for_and_noted(host, change):
+    status, said = change("giang@lab.test", "Cu-giang-1", "Mua$Rao2026", pledge="no")
+    assert (status, said) == (422, "Hãy đánh dấu vào ô cam kết: quy chế yêu cầu cam kết này mỗi khi đổi mật khẩu.")
+    assert proves(host, "giang", "Cu-giang-1")
+    assert change("giang@lab.test", "Cu-giang-1", "Mua$Rao2026")[0] == 200
+    assert "congvuPledged: 20" in operational(host, "giang", "congvuPledged")
+    assert "password changed: address='giang@lab.test'" in host.check_output("journalctl -u password-page -o cat -g pledged")
 
 
 def test_guessing_is_stopped(host, change):

@@ -1,0 +1,190 @@
+"""The services hold on their live processes what their units promise; three auditors find nothing that docs/security.md does not name."""
+
+import json
+import os
+import re
+
+import pytest
+from conftest import ROOT
+
+# systemd-analyze security: the highest exposure allowed.
+EXPOSURE = {
+    "slapd": 2.5,
+    "rspamd": 2.5,
+    "clamav-daemon": 2.5,
+    "valkey-server": 2.5,
+    "unbound": 2.5,
+    "php8.4-fpm": 3.0,
+    "password-page": 3.0,
+    "nginx": 3.0,
+    "postfix": 4.5,
+    "dovecot": 4.5,
+}
+# Each of them is a filter of system calls of its own, or several.
+SECCOMP = (
+    "SystemCallFilter",
+    "RestrictAddressFamilies",
+    "RestrictNamespaces",
+    "RestrictRealtime",
+    "RestrictSUIDSGID",
+    "MemoryDenyWriteExecute",
+    "LockPersonality",
+    "SystemCallArchitectures",
+)
+# Runs on the host: what systemd was told of each unit, and what the kernel says of its main process.
+PROBE = """
+import json, os, subprocess, sys
+def show(unit):
+    text = subprocess.run(["systemctl", "show", "--all", unit], capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+def inside(pid, path):
+    done = subprocess.run(["nsenter", "-t", pid, "-m", "--", "touch", path + "/congvu-mail-probe"], capture_output=True, text=True)
+    return done.stderr.strip().rsplit(": ", 1)[-1]
+found, possible = {}, int(dict(line.split(":", 1) for line in open("/proc/1/status"))["CapBnd"], 16)
+for unit in sys.argv[1:]:
+    told = show(unit)
+    pid = told["MainPID"]
+    status = dict(line.split(":", 1) for line in open(f"/proc/{pid}/status"))
+    mounts = {}
+    for line in open(f"/proc/{pid}/mountinfo"):
+        left, right = line.split(" - ")
+        mounts[left.split()[4]] = ",".join([left.split()[5], right.split()[0], right.split()[2]])
+    found[unit] = {
+        "told": told,
+        "status": {name: value.strip() for name, value in status.items()},
+        "mounts": mounts,
+        "possible": possible,
+        "own": [n for n in ("mnt", "uts", "user", "net", "ipc") if os.readlink(f"/proc/{pid}/ns/{n}") != os.readlink(f"/proc/1/ns/{n}")],
+        "write": {path: inside(pid, path) for path in ("/usr", "/etc", "/boot", "/var/lib", "/home", "/root")},
+    }
+print(json.dumps(found))
+"""
+CAPABILITIES = {"ProtectClock": 25, "ProtectKernelModules": 16, "ProtectKernelLogs": 34}  # CAP_SYS_TIME, CAP_SYS_MODULE, CAP_SYSLOG
+
+
+def proofs(unit):
+    """Directive -> whether the live process bears it out, for those that the unit sets."""
+    told, status, mounts = unit["told"], unit["status"], unit["mounts"]
+    bounding = int(status["CapBnd"], 16)
+    own = set(unit["own"])
+
+    def read_only(*paths):
+        return all(unit["write"][p] in ("Read-only file system", "Permission denied", "No such file or directory") for p in paths)
+
+    checks = {
+        "NoNewPrivileges": lambda: status["NoNewPrivs"] == "1",
+        "CapabilityBoundingSet": lambda: bounding.bit_count() <= len(told["CapabilityBoundingSet"].split()) < unit["possible"].bit_count(),
+        "ProtectSystem": lambda: read_only("/usr", "/boot", *(["/etc", "/var/lib"] if told["ProtectSystem"] == "strict" else [])),
+        "ProtectHome": lambda: read_only("/home", "/root"),
+        "PrivateTmp": lambda: "/tmp" in mounts,
+        "PrivateDevices": lambda: "tmpfs" in mounts.get("/dev", "") and "/dev/mem" not in mounts,
+        "PrivateUsers": lambda: "user" in own,
+        "PrivateNetwork": lambda: "net" in own,
+        "PrivateIPC": lambda: "ipc" in own,
+        "ProtectHostname": lambda: "uts" in own,
+        "ProtectProc": lambda: "hidepid" in mounts["/proc"],
+        "ProcSubset": lambda: "subset=pid" in mounts["/proc"],
+        "ProtectControlGroups": lambda: mounts["/sys/fs/cgroup"].startswith("ro"),
+        "ProtectKernelTunables": lambda: told["ProcSubset"] == "pid" or mounts["/proc/sys"].startswith("ro"),
+        # nginx sets its own.
+        "UMask": lambda: status["Name"] == "nginx" or int(status["Umask"], 8) == int(told["UMask"], 8),
+        **{name: lambda bit=bit: not bounding >> bit & 1 for name, bit in CAPABILITIES.items()},
+    }
+    unset = ("", "no", "default", "all", "0022")
+    result = {name: check() for name, check in checks.items() if name == "CapabilityBoundingSet" or told.get(name, "") not in unset}
+    filters = [name for name in SECCOMP if told.get(name, "") not in ("", "no")]
+    result["system call filters: " + " ".join(filters)] = status["Seccomp"] == "2" and int(status["Seccomp_filters"]) >= len(filters)
+    return result
+
+
+def test_exposure_of_every_service(system):
+    shown = json.loads(system.run("systemd-analyze", "security", "--no-pager", "--json=short"))
+    found = {row["unit"].removesuffix(".service"): float(row["exposure"]) for row in shown}
+    assert {unit: found.get(unit) for unit, most in EXPOSURE.items() if unit not in found or found[unit] > most} == {}
+
+
+def test_every_directive_holds_on_the_live_process(system):
+    found = json.loads(system.run("python3", "-c", PROBE, *EXPOSURE))
+    assert {unit: failed for unit, state in found.items() if (failed := [name for name, held in proofs(state).items() if not held])} == {}
+    for unit, state in found.items():
+        assert len(proofs(state)) >= 10, f"{unit} promises next to nothing: {list(proofs(state))}"
+
+
+# ---- Three auditors, packages of Debian main; what they find and stays is a row of docs/security.md --------------------------------------
+# With CONGVU_AUDIT=full testssl.sh makes all of its checks on every port (half an hour), as it did for docs/security.md.
+FULL = os.environ.get("CONGVU_AUDIT") == "full"
+TLS = {443: "", 25: "smtp", 993: "", 636: ""}
+if FULL:
+    TLS |= {465: "", 587: "smtp", 143: "imap", 995: "", 110: "pop3", 4190: "sieve"}
+TLS_CHECKS = [] if FULL else ["--protocols", "--std"]
+WEB_CHECKS = [] if FULL else ["--server-defaults", "--headers", "--breach"]
+LYNIS = r"""
+set -eu
+d=$(mktemp -d); trap 'rm -rf $d' EXIT
+dpkg-deb -x /srv/mirror/lynis_*.deb $d
+cd $d/usr/share/lynis; cp -r $d/usr/sbin/lynis $d/etc/lynis/plugins .; chown -R root:root .; chmod 640 include/*
+./lynis audit system --quick --quiet --no-colors --profile $d/etc/lynis/default.prf --log-file $d/log --report-file $d/report >&2
+grep -E '^(warning|suggestion)\[\]=' $d/report
+"""
+
+
+def explained(tool):
+    """(id, where) of the rows of docs/security.md that name the tool; where `*` stands for everywhere."""
+    left = (ROOT / "docs/security.md").read_text(encoding="utf-8").split("\n## Để lại")[1]
+    rows = re.findall(rf"^\| {re.escape(tool)} \| `([^`]+)` \| ([^|]+) \|", left, re.MULTILINE)
+    return {(name, place) for name, places in rows for place in places.strip().split(", ")}
+
+
+def check(tool, found, complete=True):
+    """Every finding (id, where) has its row, and, where all was looked for, every row its finding."""
+    rows = explained(tool)
+    assert rows or not found, f"docs/security.md has no row of {tool}"
+    unexplained = {(name, place): text for (name, place), text in found.items() if not {(name, place), (name, "*")} & rows}
+    assert unexplained == {}, "mend it, or say in docs/security.md why it stays"
+    names = {name for name, _place in found}
+    assert not complete or {name for name, _place in rows} - names == set(), "docs/security.md names what is no longer found"
+
+
+@pytest.fixture(scope="module")
+def auditors(system):
+    """The tools that look from outside."""
+    system.run_outside("apt-get", "install", "--yes", "--quiet=2", "--no-install-recommends", "testssl.sh", "ssh-audit")
+
+
+@pytest.mark.parametrize("port", TLS)
+def test_tls(system, auditors, port):
+    start = ["--starttls", TLS[port]] if TLS[port] else []
+    checks = [*TLS_CHECKS, *(WEB_CHECKS if port == 443 else [])]
+    system.run_outside("sh", "-c", "cat >/root/ca.crt", stdin=system.run("cat", "/etc/congvu-mail/tls/ca.crt"))
+    options = "--quiet --color 0 --warnings off --nodns none --disable-rating --severity LOW --add-ca /root/ca.crt --overwrite"
+    options = [*options.split(), "--jsonfile", "/root/tls.json", "--ip", system.address, *start, *checks]
+    system.run_outside("testssl", *options, f"{system.name}:{port}", check=False)  # its status counts findings
+    rows = json.loads(system.run_outside("cat", "/root/tls.json"))
+    # What the tool says of itself: its OpenSSL has no GOST, it cannot tell what service this is, it has no socat.
+    rows = [row for row in rows if row["id"] not in ("engine_problem", "service") and "Need socat" not in row["finding"]]
+    assert [row for row in rows if row["id"] == "scanProblem"] == []
+    check("testssl.sh", {(row["id"], str(port)): row["finding"] for row in rows}, complete=False)
+
+
+def test_ssh(system, auditors):
+    said = system.run_outside("ssh-audit", "--json", "--skip-rate-test", system.address, check=False)
+    result = json.loads(said)
+    found = {}
+    for kind in ("kex", "key", "enc", "mac"):
+        for algorithm in result[kind]:
+            for grade in ("fail", "warn"):
+                for text in algorithm.get("notes", {}).get(grade, []):
+                    found[algorithm["algorithm"], "22"] = text
+    assert len(result["enc"]) >= 3, "the server was not seen"
+    check("ssh-audit", found)
+
+
+def test_lynis(system):
+    found = {}
+    for line in system.run("sh", "-c", LYNIS).splitlines():
+        name, text, details, *_rest = line.split("=", 1)[1].split("|")
+        if name == "LYNIS":  # its own age
+            continue
+        setting = re.match(r"(\w+) \(set ", details)
+        found[f"{name} {setting[1]}" if setting else name, "*"] = f"{text} {details}"
+    check("lynis", found)
