@@ -1,0 +1,121 @@
+"""The groups spread over three hosts: what the wiring tells each of them, and a run that is limited to one."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from congvu_mail import secrets
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WIRING = ROOT / "playbooks/group_vars/all/wiring.yml"
+HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+PROVINCE = ROOT / "inventories" / "quang-tri"
+GROUPS = {"directory": "dir", "filter": "dir", "mta": "mx", "mda": "mx", "webmail": "web", "database": "web", "backup": "web"}
+ADDRESSES = {"dir": "192.0.2.1", "mx": "192.0.2.2", "web": "192.0.2.3"}
+ENDPOINTS = [
+    "postfix_milters",
+    "postfix_lmtp_endpoint",
+    "postfix_sasl_endpoint",
+    "postfix_quota_endpoint",
+    "rspamd_milter_bind",
+    "rspamd_controller_bind",
+    "dovecot_learn_url",
+    "dovecot_redirect_endpoint",
+    "roundcube_imap_endpoint",
+    "roundcube_database_endpoint",
+    "roundcube_database_clients",
+    "wiring_peers",
+]
+
+
+def inventory(folder, groups, **variables):
+    """A province's inventory for other hosts; variables by host."""
+    shutil.copytree(PROVINCE, folder)
+    hosts = {host: variables.get(host) for host in groups.values()}
+    names = {"all": {"hosts": hosts, "children": {group: {"hosts": {host: None}} for group, host in groups.items()}}}
+    (folder / "hosts.yml").write_text(yaml.safe_dump(names))
+    applications = yaml.safe_load((PROVINCE / "group_vars/all/policy.yml").read_text(encoding="utf-8"))["mail_policy"]["single_sign_on"]
+    vault = secrets.generate(applications["ldap_applications"]["value"] or ())
+    (folder / "group_vars/all/vault.yml").write_text(yaml.safe_dump(vault))
+    return folder
+
+
+def run(*argv):
+    """A command of Ansible; (exit status, all that it printed)."""
+    tool = pathlib.Path(sys.executable).parent / argv[0]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "NO_COLOR": "1"}
+    done = subprocess.run([tool, *argv[1:]], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def wired(tmp_path, groups):
+    """{host: {variable: value}} as the wiring gives them, with the facts of hosts that need not exist."""
+    playbook = tmp_path / "wired.yml"
+    values = ", ".join(f"'{name}': {name}" for name in ENDPOINTS)
+    tasks = [
+        {"ansible.builtin.set_fact": {"all_ipv4_addresses": "{{ [addresses[inventory_hostname]] }}", "cacheable": True}},
+        {"ansible.builtin.copy": {"content": f"{{{{ {{{values}}} | to_json }}}}", "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}.json"}},
+    ]
+    play = {"hosts": "all", "gather_facts": False, "vars": {"addresses": ADDRESSES}, "vars_files": [str(WIRING)], "tasks": tasks}
+    playbook.write_text(yaml.safe_dump([play]))
+    folder = inventory(tmp_path / "inventory", groups, **dict.fromkeys(groups.values(), HERE))
+    status, output = run("ansible-playbook", "-i", str(folder), str(playbook))
+    assert status == 0, output
+    return {host: json.loads((tmp_path / f"{host}.json").read_text()) for host in groups.values()}
+
+
+def test_endpoints_of_one_host(tmp_path):
+    """All on one host: sockets and loopback, and nobody beside it."""
+    of = wired(tmp_path, dict.fromkeys(GROUPS, "mx"))["mx"]
+    assert of["postfix_lmtp_endpoint"] == "unix:private/dovecot-lmtp"
+    assert of["postfix_milters"] == ["inet:127.0.0.1:11332"]
+    assert of["rspamd_milter_bind"] == ["127.0.0.1:11332"]
+    assert of["roundcube_database_endpoint"] == "unix:/run/postgresql"
+    assert of["roundcube_database_clients"] == []
+
+
+def test_endpoints_of_three_hosts(tmp_path):
+    """Each names the host that has the other part, and that one listens for it."""
+    of = wired(tmp_path, GROUPS)
+    assert set(of) == {"dir", "mx", "web"}
+    assert of["mx"]["postfix_milters"] == ["inet:dir:11332"]
+    assert of["dir"]["rspamd_milter_bind"] == ["*:11332"]
+    assert of["mx"]["dovecot_learn_url"] == "http://dir:11334"
+    assert of["dir"]["rspamd_controller_bind"] == ["*:11334"]
+    assert of["mx"]["postfix_lmtp_endpoint"] == "unix:private/dovecot-lmtp"
+    assert of["mx"]["dovecot_redirect_endpoint"] == "inet:127.0.0.1:10588"
+    assert of["web"]["roundcube_imap_endpoint"] == "inet:mx:993"
+    assert of["web"]["roundcube_database_endpoint"] == "unix:/run/postgresql"
+    assert all(sorted(one["wiring_peers"]) == sorted(ADDRESSES.values()) for one in of.values())
+
+
+def test_mta_and_mda_apart(tmp_path):
+    of = wired(tmp_path, {**GROUPS, "mda": "dir", "database": "mx"})
+    assert of["mx"]["postfix_lmtp_endpoint"] == "inet:dir:24"
+    assert of["mx"]["postfix_sasl_endpoint"] == "inet:dir:12345"
+    assert of["mx"]["postfix_quota_endpoint"] == "inet:dir:12340"
+    assert of["dir"]["dovecot_redirect_endpoint"] == "inet:mx:10588"
+    assert of["web"]["roundcube_database_endpoint"] == "inet:mx:5432"
+    assert of["mx"]["roundcube_database_clients"] == [f"{ADDRESSES['web']}/32"]
+
+
+@pytest.mark.parametrize("silent", [[], ["web"]])
+def test_a_limited_run_needs_the_others_addresses(tmp_path, silent):
+    """The first play only (tag always), on this machine: it asks the hosts that -l leaves out, and ends when one does not answer."""
+    nowhere = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    variables = {host: nowhere if host in silent else HERE for host in set(GROUPS.values())}
+    folder = inventory(tmp_path / "inventory", GROUPS, **variables)
+    status, output = run("ansible-playbook", "-i", str(folder), "--tags", "always", "--limit", "mx", "playbooks/site.yml")
+    assert "ok: [mx -> localhost]" in output, "the policy was not checked"
+    if silent:
+        assert status != 0
+        assert "bỏ ra ngoài (-l) những máy không trả lời: web." in " ".join(output.split())
+    else:
+        assert status == 0, output
+        assert "ok: [mx -> web] => (item=web)" in output
