@@ -3,7 +3,8 @@
 
 Reads the directory (module ``directory_export``), makes the plan on the controller (``congvu_mail.directory``), seals the initial passwords
 (``congvu_mail.handover``), and hands the plan as one file to ``directory_reconcile``: tens of thousands of rows never pass through
-variables. In check mode the same plan is made and compared, nothing is sealed and nothing is changed.
+variables. Each act is a line of the journal, done by ``operator``, else by who runs Ansible. In check mode the same plan is made and
+compared, nothing is sealed and nothing is changed.
 
 Arguments: those of the role ``accounts`` (roles/accounts/meta/argument_specs.yml) without the prefix.
 Result: ``summary`` (Vietnamese lines), ``sealed`` (paths of the files written), ``counts``, ``done``.
@@ -15,6 +16,7 @@ import concurrent.futures
 import dataclasses
 import datetime
 import gc
+import getpass
 import json
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -81,7 +83,8 @@ class ActionModule(ActionBase):
             with concurrent.futures.ThreadPoolExecutor(1) as other:
                 register = other.submit(registers.read, given["register"], rules.naming, one_per_person=given["one_per_person"])
                 export = self._module("directory_export", {"suffix": rules.suffix, "attributes": directory.READ}, task_vars)
-            return directory.make_plan(register.result(), directory.Directory.load(export["content"]), rules, now, today)
+            operator = str(given.get("operator") or getpass.getuser())
+            return directory.make_plan(register.result(), directory.Directory.load(export["content"]), rules, now, today, operator)
         except (RosterError, NamingError) as error:
             raise AnsibleActionFail(str(error)) from None
 

@@ -34,32 +34,23 @@ head:
 """
 
 import json
-import sys
 
 from ansible.module_utils.basic import AnsibleModule
-
-PROGRAMS = "/usr/local/lib/congvu-mail/python"
+from ansible.module_utils.congvu_programs import programs
 
 
 def main():
     module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
-    sys.path.insert(0, PROGRAMS)
-    sys.dont_write_bytecode = True
-    try:
-        from congvu_mail.mailbox_store import Store, StoreError
-    except ImportError as error:
-        module.fail_json(
-            msg=f"chưa làm gì: máy chủ thư mục chưa có chương trình của vai trò lifecycle ({error}); chạy playbooks/site.yml trước"
-        )
+    (mailbox_store,) = programs(module, "mailbox_store")
     with open(module.params["path"], encoding="utf-8") as file:
         changes = json.load(file)
     done, head = 0, ""
     try:
-        with Store() as store:
+        with mailbox_store.Store() as store:
             for change in changes:
                 done += store.carry_out(change, module.check_mode)
             head = str(store.head or "")
-    except StoreError as error:
+    except mailbox_store.StoreError as error:
         module.fail_json(msg=f"{error}. Đã làm {done} trong {len(changes)} hộp thư.", changed=bool(done), done=done, head=head)
     module.exit_json(changed=bool(done), done=done, head=head)
 

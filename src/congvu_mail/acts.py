@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Acts on mailboxes: suspend, reinstate, terminate, new password, hand-over. What each needs, whether it may be done, what it changes.
+"""Acts on mailboxes: suspend, reinstate, terminate, new password, hand-over, exemption: what each needs and changes, when it may be.
 
 :func:`read_orders` takes what the operator gave (one mailbox, or a file of many), :func:`plan` compares it with the directory and the
 policy. Both collect everything that is wrong and raise one :class:`ActError`; nothing is done as long as one mailbox is wrong. The plan is
@@ -41,6 +41,7 @@ ACTS = {
     "terminate": Act("Chấm dứt", "delete", ("active", "suspended"), "terminated", emergency=True),
     "reset-password": Act("Cấp lại mật khẩu", "reset", ("active", "suspended"), emergency=True),
     "handover": Act("Bàn giao", "change", ("active",)),
+    "exempt": Act("Miễn tính thời gian không dùng", "change", ("active", "suspended"), asked_for=False),
 }
 # The attributes of a mailbox that a plan needs.
 READ = (
@@ -60,6 +61,7 @@ READ = (
     "congvuReason",
     "congvuDocument",
     "congvuRestored",
+    "congvuExemption",
     "congvuEnded",
     "congvuOffences",
     "congvuNotice",
@@ -91,9 +93,16 @@ FIELDS = {
     "successor_until": "ngày cuối nhận thay",
     "delegates": "người được giao hộp thư",
     "request_only": "mới nhận đề nghị, chưa giải quyết",
+    "lift": "hết miễn",
 }
-_ONLY = {"successor": ("terminate",), "successor_until": ("terminate",), "delegates": ("handover",), "request_only": ("reinstate",)}
-_TRUTHS = ("signature_checked", "emergency", "compromise", "request_only")
+_ONLY = {
+    "successor": ("terminate",),
+    "successor_until": ("terminate",),
+    "delegates": ("handover",),
+    "request_only": ("reinstate",),
+    "lift": ("exempt",),
+}
+_TRUTHS = ("signature_checked", "emergency", "compromise", "request_only", "lift")
 _DATES = ("document_date", "received", "complete", "successor_until")
 
 
@@ -125,6 +134,7 @@ class Order:
     successor_until: str = ""
     delegates: str = ""
     request_only: bool = False
+    lift: bool = False
 
     @property
     def urgent(self) -> bool:
@@ -375,6 +385,8 @@ class _Planner:
             ]
             if any(other.get("congvuState") != "terminated" for other in living):
                 self._wrong(order, f"{order.mailbox}: mã {box.get('congvuCode')} đã có hộp thư mới {living[0].get('mail')}")
+        if self.name == "exempt" and order.lift and not box.get("congvuExemption"):
+            self._wrong(order, f"{order.mailbox}: không được miễn, không có gì để bỏ")
         if self.name == "handover":
             self._heirs(order, box)
 
@@ -403,6 +415,7 @@ class _Planner:
             "terminate": self._terminate,
             "reset-password": self._reset,
             "handover": self._handover,
+            "exempt": self._exempt,
         }[self.name](order, box)
         differing = {name: values for name, values in changed.items() if set(box.attributes.get(name, [])) != set(values)}
         operations = [{"dn": box.dn, "expect": {name: box.attributes.get(name, []) for name in differing}, "replace": differing}]
@@ -419,6 +432,8 @@ class _Planner:
             remarks.append("ghi người nhận vào cột delegates của sổ đăng ký")
         elif self.name == "reset-password":
             after = "mật khẩu ban đầu mới, phải đổi khi đăng nhập" if differing else after
+        elif self.name == "exempt":
+            after += ", tính lại từ hôm nay" if order.lift else ", không tính thời gian không dùng cho đến khi bỏ miễn (lift=true)"
         elif order.request_only:
             after += ", có đề nghị mở lại"
         self.plan.rows.append(Row(self.act.title, box.get("mail"), box.get("cn"), before, after, order.document, due, "; ".join(remarks)))
@@ -442,11 +457,8 @@ class _Planner:
     def _suspend(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         if box.get("congvuState") == "suspended":  # done before; the document may have been missing
             return {"congvuDocument": _one(order.document or box.get("congvuDocument"))}
-        return {
-            **states.suspended(self.now, order.reason, order.document, self.rules.deliver_suspended),
-            "congvuOffences": [str(int(box.get("congvuOffences") or 0) + 1)],
-            "congvuCompromised": ["TRUE"] if order.compromise else [],
-        }
+        deliver, offences = self.rules.deliver_suspended, box.get("congvuOffences")
+        return states.suspended(self.now, order.reason, order.document, deliver, offences=offences, compromised=order.compromise)
 
     def _reinstate(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         if order.request_only:
@@ -474,12 +486,7 @@ class _Planner:
         }
         if box.get("congvuState") == "terminated":
             return {"congvuDocument": _one(order.document or box.get("congvuDocument")), **(heir if order.successor else {})}
-        return {
-            **states.ended(self.now, order.reason, order.document),
-            "congvuReopenRequest": [],
-            "congvuRemovalApproved": [],
-            **heir,
-        }
+        return {**states.ended(self.now, order.reason, order.document), **heir}
 
     def _reset(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         basis = order.document or order.reason
@@ -501,6 +508,13 @@ class _Planner:
             # With a password of its own the mailbox gets a new one, once on each document.
             **({"congvuResetDocument": [order.document]} if box.get("congvuLogin") == "TRUE" else {}),
         }
+
+    def _exempt(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
+        """A reason without a last day; lifted, it keeps the day, from which the clock counts anew."""
+        reason = box.get("congvuExemption")
+        if order.lift:
+            return {"congvuExemption": [reason if states.exempt_until(reason) else states.lifted(reason, self.today)]}
+        return {"congvuExemption": [f"{order.reason} ({order.document})"]}
 
     def _ledger(self, box: Mailbox) -> list[dict[str, Any]]:
         """The address in the ledger: closed with the end, current again with the way back."""

@@ -53,7 +53,10 @@ OWNED = (
     "pwdPolicySubentry",
 )
 # What a plan needs to know of a mailbox.
-READ = (*OWNED, "congvuCode", "congvuState", "congvuSuspendedSince")
+STATE = tuple(states.suspended("", "", "", True) | states.ended("", "", ""))
+READ = (*OWNED, "congvuCode", *STATE)
+# What the journal says of a new mailbox; names and telephone numbers are the register's.
+ENTERED = ("mail", "mailLocalAddress", "congvuCode", "congvuKind", "congvuClass", "congvuState", "congvuOrganisation", "congvuQuota")
 LABELS = {
     "cn": "tên để tìm",
     "sn": "họ",
@@ -258,24 +261,40 @@ class Plan:
 
 
 def make_plan(
-    register: registers.Registers, directory: Directory, rules: Rules, now: datetime.datetime, today: datetime.date | None = None
+    register: registers.Registers,
+    directory: Directory,
+    rules: Rules,
+    now: datetime.datetime,
+    today: datetime.date | None = None,
+    operator: str = "accounts.yml",
 ) -> Plan:
-    """Compare register and directory. ``now`` with time zone; ``today``: its local date when not given.
+    """Compare register and directory. ``now`` with time zone; ``today``: its local date when not given; ``operator``: for the journal.
 
     :class:`RosterError` and :class:`NamingError` list everything that is wrong in the register or the conventions.
     """
-    return _Planner(register, directory, rules, now, today or now.date()).run()
+    return _Planner(register, directory, rules, now, today or now.date(), operator).run()
 
 
 class _Planner:
     def __init__(
-        self, register: registers.Registers, directory: Directory, rules: Rules, now: datetime.datetime, today: datetime.date
+        self,
+        register: registers.Registers,
+        directory: Directory,
+        rules: Rules,
+        now: datetime.datetime,
+        today: datetime.date,
+        operator: str,
     ) -> None:
-        self.register, self.directory, self.rules, self.today = register, directory, rules, today
+        self.register, self.directory, self.rules, self.today, self.operator = register, directory, rules, today, operator
         self.now = now.astimezone(datetime.UTC).strftime("%Y%m%d%H%M%SZ")
         self.domains = rules.domains(today)
         self.present = directory.by_code()
         self.organisations = {row["code"]: row for row in register.organisations.rows}
+        self.requests: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+        for row in register.requests.rows:
+            if row["document_number"]:
+                cited = _cited(row["document_number"], row["document_date"])
+                self.requests[row["code"], row["act"]].append((row["received"], cited))
         self.plan = Plan(living=sum(box.get("congvuState") != "terminated" for box in directory.mailboxes))
         self.problems: list[Problem] = []
         self.ended: list[dict[str, Any]] = []
@@ -459,13 +478,13 @@ class _Planner:
         differing = {name: new for name, old, new in pairs if old != new and set(old) != set(new)}
         if not differing:
             return
-        self.changed.append({"verb": "modify", "dn": box.dn, "replace": differing})
         renamed = "mail" in differing
         worth_saying = [name for name in differing if name not in SILENT] or differing
         said = [self._said(name, box.attributes.get(name, []), differing[name]) for name in worth_saying]
-        self.plan.rows.append(
-            Row("rename" if renamed else "change", code, _name(row), wanted["mail"][0], "; ".join(said), entry["clause"] if renamed else "")
-        )
+        action = "rename" if renamed else "change"
+        told = Row(action, code, _name(row), wanted["mail"][0], "; ".join(said), entry["clause"] if renamed else "")
+        self.plan.rows.append(told)
+        self.changed.append(self._modification(box, differing, told, self._document(row, "change") or told.clause))
 
     def _said(self, name: str, old: list[str], new: list[str]) -> str:
         if name in SECRET:
@@ -486,8 +505,11 @@ class _Planner:
             "congvuIssued": [self.now],
             **{name: values for name, values in wanted.items() if values},
         }
-        self.added.append({"verb": "add", "dn": dn, "attributes": attributes})
-        self.plan.rows.append(Row("create", code, _name(row), wanted["mail"][0], entry["reason"], entry["clause"]))
+        told = Row("create", code, _name(row), wanted["mail"][0], entry["reason"], entry["clause"])
+        self.plan.rows.append(told)
+        after = {name: attributes[name] for name in ENTERED if name in attributes}
+        line = self._line(told, {}, after, self._document(row, "create") or entry["clause"])
+        self.added.append({"verb": "add", "dn": dn, "attributes": attributes, "journal": line})
         if wanted["congvuLogin"] == ["TRUE"]:
             self.plan.created.append(
                 {"code": code, "name": _name(row), "address": wanted["mail"][0], "organisation": self._agency(table, row), "dn": dn}
@@ -586,28 +608,54 @@ class _Planner:
         if box.get("congvuState") == "terminated":
             return
         why = "đã giải thể" if table == "organisations" else "nghỉ hưu, thôi việc hoặc chuyển đi"
-        request = self._request(code)
-        if request:
-            document = request["document_number"] + (f" ngày {_day(request['document_date'])}" if request["document_date"] else "")
+        document = self._requested(code, "delete")
+        if document:
             self._end(box, "terminate", row.get("leave_reason") or why, document)
         elif box.get("congvuState") == "active":
             self._end(box, "suspend", f"{row.get('leave_reason') or why}; chưa có văn bản đề nghị (requests.csv, act delete)")
 
-    def _request(self, code: str) -> Mapping[str, str] | None:
-        found = [row for row in self.register.requests.rows if row["code"] == code and row["act"] == "delete" and row["document_number"]]
-        return max(found, key=lambda row: row["received"]) if found else None
-
     def _end(self, box: Mailbox, action: str, reason: str, document: str = "", clause: str = "") -> None:
-        over = action == "terminate"
-        deliver = self.rules.deliver_suspended
-        replace = {
-            **(states.ended(self.now, reason, document) if over else states.suspended(self.now, reason, document, deliver)),
-            "congvuSuspendedSince": [box.get("congvuSuspendedSince") or self.now],
-        }
-        self.ended.append({"verb": "modify", "dn": box.dn, "replace": replace})
+        over, deliver = action == "terminate", self.rules.deliver_suspended
+        wanted = (
+            states.ended(self.now, reason, document)
+            if over
+            else states.suspended(self.now, reason, document, deliver, offences=box.get("congvuOffences"))
+        )
         if over:
             self._close(box.get("mail").partition("@")[0])
-        self.plan.rows.append(Row(action, box.get("congvuCode"), box.get("displayName"), box.get("mail"), reason, document or clause))
+        told = Row(action, box.get("congvuCode"), box.get("displayName"), box.get("mail"), reason, document or clause)
+        self.plan.rows.append(told)
+        self.ended.append(self._modification(box, wanted, told, told.clause))
+
+    # --- the journal
+
+    def _modification(self, box: Mailbox, wanted: Mapping[str, list[str]], told: Row, document: str) -> dict[str, Any]:
+        """The operation that gives a mailbox what is wanted, with its line."""
+        shown = [name for name in wanted if name not in SECRET and set(wanted[name]) != set(box.attributes.get(name, ()))]
+        before, after = ({name: one.get(name, []) for name in shown} for one in (box.attributes, wanted))
+        line = {**self._line(told, before, after, document), "mailbox": box.get("mail")}
+        return {"verb": "modify", "dn": box.dn, "replace": dict(wanted), "journal": line}
+
+    def _line(self, told: Row, before: Mapping[str, list[str]], after: Mapping[str, list[str]], document: str) -> dict[str, Any]:
+        return {
+            "act": f"register-{told.action}",
+            "mailbox": told.address,
+            "document": document,
+            "reason": told.content,
+            "operator": self.operator,
+            "before": before,
+            "after": after,
+            "result": "done",
+        }
+
+    def _document(self, row: Mapping[str, str], act: str) -> str:
+        """The document that a row of the register rests on: the request for the act, else the decision in the row."""
+        return self._requested(row["code"], act) or _cited(row["decision_number"], row["decision_date"])
+
+    def _requested(self, code: str, act: str) -> str:
+        """The document of the latest request for an act on a mailbox."""
+        found = self.requests.get((code, act), ())
+        return max(found)[1] if found else ""
 
     def _give_up(self, box: Mailbox) -> None:
         """Free the addresses of a mailbox that ended for the next one of the same person, who came back to where he had them.
@@ -619,9 +667,10 @@ class _Planner:
         if taken:
             own = self._full(box.dn.partition(",")[0].partition("=")[2])
             kept = [address for address in listed if address not in taken]
-            self.ended.append({"verb": "modify", "dn": box.dn, "replace": {"mail": [own], "mailLocalAddress": [own, *kept]}})
             said = f"hộp thư đã chấm dứt nhường lại {', '.join(sorted(taken))} cho hộp thư mới của chính người này"
-            self.plan.rows.append(Row("change", code, box.get("displayName"), own, said))
+            told = Row("change", code, box.get("displayName"), own, said)
+            self.plan.rows.append(told)
+            self.ended.append(self._modification(box, {"mail": [own], "mailLocalAddress": [own, *kept]}, told, ""))
 
     def _close(self, local_part: str) -> None:
         """Nobody gets mail at this address from today on; it stays in the ledger for ever."""
@@ -636,6 +685,11 @@ def _gone(row: Mapping[str, str]) -> bool:
 
 def _name(row: Mapping[str, str]) -> str:
     return row.get("full_name") or row["name"]
+
+
+def _cited(number: str, date: str) -> str:
+    """A document as Vietnam cites it; empty without a number."""
+    return number + (f" ngày {_day(date)}" if number and date else "")
 
 
 def _day(iso: str) -> str:

@@ -100,14 +100,7 @@ def append(
     ``before`` and ``after`` are anything JSON can hold; never passwords or keys. ``time`` has a time zone; now when not given. ``head`` is
     the head file, ``PATH.head`` when not given. Writers wait for each other. :class:`JournalError` when the entry could not be written.
     """
-    for name, value in (("act", act), ("operator", operator), ("result", result)):
-        if not value.strip():
-            raise JournalError(f"dòng nhật ký thiếu {name}: ghi giá trị cho {name}")
-    moment = time or datetime.datetime.now(_VIETNAM)
-    if moment.tzinfo is None:
-        raise JournalError(f"thời điểm {moment} không có múi giờ: thêm múi giờ, ví dụ +07:00")
     entry = {
-        "time": moment.astimezone(_VIETNAM).isoformat(timespec="seconds"),
         "act": act,
         "mailbox": mailbox,
         "document": document,
@@ -117,6 +110,21 @@ def append(
         "after": after,
         "result": result,
     }
+    return extend(path, [entry], time=time, head=head)
+
+
+def extend(
+    path: str | Path, added: Sequence[Mapping[str, Any]], *, time: datetime.datetime | None = None, head: str | Path | None = None
+) -> Head:
+    """Write many entries in one go, as :func:`append` does one: all of the same moment, each with the other :data:`FIELDS`."""
+    for entry in added:
+        for name in ("act", "operator", "result"):
+            if not entry[name].strip():
+                raise JournalError(f"dòng nhật ký thiếu {name}: ghi giá trị cho {name}")
+    moment = time or datetime.datetime.now(_VIETNAM)
+    if moment.tzinfo is None:
+        raise JournalError(f"thời điểm {moment} không có múi giờ: thêm múi giờ, ví dụ +07:00")
+    common = {"time": moment.astimezone(_VIETNAM).isoformat(timespec="seconds")}
     path = Path(path)
     head_path = _head_path(path, head)
     try:
@@ -133,13 +141,16 @@ def append(
                     repairs.append((None, "tệp đầu nhật ký bị mất"))
             if in_file.number > last.number:
                 last = in_file  # also after a kill between line and head
-            text = b"" if closed else b"\n"
+            text = [] if closed else [b"\n"]
             for found, why in repairs:
-                repair = {"act": REPAIR, "mailbox": "", "document": "", "reason": why, "before": found, "after": None, "result": "done"}
-                line, last = _line(entry | repair, last)
-                text += line
-            line, last = _line(entry, last)
-            _write(file, text + line)
+                who = {"operator": added[0]["operator"], "result": "done"}
+                repair = {"act": REPAIR, "mailbox": "", "document": "", "reason": why, "before": found, "after": None, **who}
+                line, last = _line(repair | common, last)
+                text.append(line)
+            for entry in added:
+                line, last = _line({**entry, **common}, last)
+                text.append(line)
+            _write(file, b"".join(text))
             _write_head(head_path, last)
     except OSError as error:
         raise JournalError(f"không ghi được nhật ký {path}: {error.strerror or error}; kiểm tra dung lượng đĩa và quyền ghi") from error
@@ -181,6 +192,15 @@ def entries(path: str | Path) -> Iterator[dict[str, Any]]:
             entry = _parse(line.rstrip(b"\n"))
             if entry is not None:
                 yield entry
+
+
+def last(path: str | Path) -> Head:
+    """Number and hash of the last entry in the file; those of an empty journal when there is none."""
+    path = Path(path)
+    if not path.exists():
+        return Head()
+    with path.open("rb") as file:
+        return _tail(file.fileno())[0]
 
 
 # --- one line ---------------------------------------------------------------------------------------------------------

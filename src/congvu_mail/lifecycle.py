@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daily clock on the directory host: ``python3 -m congvu_mail.lifecycle run|approve``.
+"""The daily clock on the directory host: ``python3 -m congvu_mail.lifecycle run|approve|purged|restored``.
 
 ``run`` works out what is due (``clock.py``) and carries it out: notices with proof, locks, ends that were approved. It takes successors
 away on their day, asks for a new password where the old one is too old, and keeps the last access. ``--check`` prints what it would do,
-``--today`` for another day. ``approve`` records that removals on the list may be carried out. Each step is a line of the journal.
+``--today`` for another day. ``approve`` records that removals on the list may be carried out. The mail of mailboxes that ended is on other
+hosts, perhaps: ``run`` lists in ``purge`` what may be removed, ``playbooks/clock.yml`` has it archived and removed there, and ``purged``
+records it (standard input: what ``backup purge`` printed, by mail host). ``restored`` records that mail came back. Each step is a line of
+the journal.
 
 Reads ``/etc/congvu-mail/lifecycle.json`` (written by the role ``lifecycle``), prints one JSON object {changed, done, pending, table,
 problems}, and leaves the result of a run in ``/var/lib/congvu-mail/lifecycle.json``. Exit status 1: something was held back or failed, and
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import getpass
 import json
 import os
 import shutil
@@ -26,7 +30,7 @@ from typing import Any
 
 from congvu_mail import clock, states
 from congvu_mail.columns import aligned
-from congvu_mail.mailbox_store import OPENED, Entry, Store, StoreError, first, for_clock, last_access
+from congvu_mail.mailbox_store import OPENED, Entry, Store, StoreError, first, for_clock, last_access, named
 from congvu_mail.months import VIETNAM, add_months, local_date, shown
 from congvu_mail.notices import NotSent, Sender, compose
 from congvu_mail.working_days import Calendar, CalendarError
@@ -61,6 +65,7 @@ class Run:
         self.rows: list[tuple[str, ...]] = []
         self.problems: list[str] = []
         self.done: Counter[str] = Counter()
+        self.purge: list[dict[str, str]] = []
         self.sender = Sender(config["notices"])
 
     def _opened(self, entry: Entry) -> str:
@@ -105,7 +110,7 @@ class Run:
             if step.mailbox in failed:
                 continue
             try:
-                result = "sẽ làm" if self.check else self._step(step)
+                result = self._step(step)
             except (StoreError, NotSent) as error:
                 failed.add(step.mailbox)
                 self.problems.append(f"{self._address(step)}: {clock.ACTIONS[step.action]}: {error}")
@@ -126,8 +131,10 @@ class Run:
 
     def _step(self, step: clock.Step) -> str:
         if step.action == "purge":
-            # Mail is on other hosts; a person does it there, with the backup at hand.
-            return "chờ người vận hành xóa"
+            self.purge.append({"uid": step.mailbox, "address": self._address(step)})
+            return "chờ playbooks/clock.yml lưu và xóa"
+        if self.check:
+            return "sẽ làm"
         dn, entry = self.entries[step.mailbox]
         wanted, extra = {"notice": self._notice, "lock": self._lock}.get(step.action, self._end)(step, entry)
         self._change(dn, entry, f"clock-{step.action}", wanted, step.reason, step.clause, extra)
@@ -168,21 +175,21 @@ class Run:
 
     def _suspended(self, entry: Entry, reason: str, document: str) -> dict[str, list[str]]:
         seen = last_access(entry)
+        deliver = self.config["rules"]["suspension"]["deliver_inbound"]["value"]
         return {
-            **states.suspended(self.now, reason, document, self.config["rules"]["suspension"]["deliver_inbound"]["value"]),
-            "congvuOffences": [str(int(first(entry, "congvuOffences") or 0) + 1)],
+            **states.suspended(self.now, reason, document, deliver, offences=first(entry, "congvuOffences")),
             **({"congvuLastAccess": [seen]} if seen else {}),
         }
 
     def _end(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
-        wanted = {**states.ended(self.now, step.reason, step.clause), "congvuRemovalApproved": []}
+        wanted = states.ended(self.now, step.reason, step.clause)
         self._kick(entry)
         local_part = first(entry, "mail").partition("@")[0]
-        ledger = {
-            "dn": f"congvuLocalPart={local_part},ou=ledger,{self.config['suffix']}",
-            "replace": {"congvuCurrent": ["FALSE"], "congvuUntil": [f"{self.today:%Y%m%d}000000Z"]},
-        }
-        return wanted, {"operations": [ledger]}
+        ledger = f"congvuLocalPart={local_part},ou=ledger,{self.config['suffix']}"
+        if self.store.entry(ledger).get("congvuCode") != entry.get("congvuCode"):  # the address is another's by now
+            return wanted, {}
+        closed = {"congvuCurrent": ["FALSE"], "congvuUntil": [f"{self.today:%Y%m%d}000000Z"]}
+        return wanted, {"operations": [{"dn": ledger, "replace": closed}]}
 
     def _kick(self, entry: Entry) -> None:
         """End the sessions where Dovecot is on this host; elsewhere a session that lasted for months ends by itself."""
@@ -218,7 +225,7 @@ class Run:
         reason = step.reason
         if step.stage == clock.SUSPENSION:
             reason = f"tạm khóa từ ngày {shown(step.since)}; lý do: {first(entry, 'congvuReason') or 'không ghi'}"
-        about = {"address": first(entry, "mail"), "name": first(entry, "cn"), "organisation": first(entry, "o"), "reason": reason}
+        about = {"address": first(entry, "mail"), "name": named(entry), "organisation": first(entry, "o"), "reason": reason}
         following = next((stage.next_action for stage in self.rules.stages if stage.key == step.stage and stage.next_action), None)
         locked = first(entry, "congvuState") == "suspended"
         sent = []
@@ -240,10 +247,10 @@ class Run:
         settings = self.config["notices"]
         found: dict[str, str] = {}
         if "person" in self.rules.notify and first(entry, "congvuState") == "active":
-            found[first(entry, "mail")] = first(entry, "cn")
+            found[first(entry, "mail")] = named(entry)
         manager = self._manager(entry) if "organisation" in self.rules.notify else None
         if manager is not None:
-            found.setdefault(first(manager, "mail"), first(manager, "cn"))
+            found.setdefault(first(manager, "mail"), named(manager))
         if "operator" in self.rules.notify or not found or ("organisation" in self.rules.notify and manager is None):
             found.setdefault(settings["mailbox"], settings["name"])
         return list(found.items())
@@ -274,15 +281,51 @@ class Run:
 
     def passwords(self) -> None:
         """Ask for a new password where the old one is older than its rule allows."""
-        terms = {
-            f"cn={name},ou=policies,{self.config['suffix']}".lower(): months for name, months in self.config["password_months"].items()
-        }
         for dn, entry in self.entries.values():
-            changed, months = first(entry, "pwdChangedTime"), terms.get(first(entry, "pwdPolicySubentry").lower())
+            changed, months = first(entry, "pwdChangedTime"), self._password_months(entry)
             due = months and changed and first(entry, "pwdReset") != "TRUE" and add_months(local_date(changed), months) < self.today
             if due and first(entry, "congvuState") == "active" and first(entry, "congvuLogin") == "TRUE":
                 reason = f"mật khẩu đã dùng quá {months} tháng, phải đổi ở lần đăng nhập tới"
                 self._quietly(dn, entry, "password-expired", {"pwdReset": ["TRUE"]}, "Hết hạn mật khẩu", reason)
+
+    def initial_passwords(self, guard_percent: float) -> None:
+        """Lock who did not change the initial password in time; all of them or, where they are too many at once, nobody.
+
+        An initial password and one that has expired look the same but for their age.
+        """
+        days = self.config["initial_password_days"]
+        late = []
+        for dn, entry in self.entries.values():
+            changed = first(entry, "pwdChangedTime")
+            waits = first(entry, "pwdReset") == "TRUE" and first(entry, "congvuLogin") == "TRUE" and first(entry, "congvuState") == "active"
+            if not days or not changed or not waits or for_clock(entry).excused(self.today):
+                continue
+            months = self._password_months(entry)
+            given = max(local_date(changed), *(local_date(value) for value in entry.get("congvuRestored", [])), datetime.date.min)
+            expired = months and add_months(local_date(changed), months) < self.today
+            if not expired and given + datetime.timedelta(days) < self.today:
+                late.append((dn, entry, given))
+        living = sum(box.state != "terminated" for box in self.boxes)
+        held = len(late) > max(3, living * guard_percent / 100)
+        if held:
+            self.problems.append(
+                f"{len(late)} trong {living} hộp thư chưa đổi mật khẩu ban đầu sau {days} ngày, vượt ngưỡng {guard_percent:g}%: "
+                "chưa khóa hộp thư nào. Nhắc các cơ quan nhận mật khẩu; nếu đúng là phải khóa, chạy lại với ngưỡng cao hơn (guard_percent)"
+            )
+        for dn, entry, given in late:
+            reason = f"chưa đổi mật khẩu ban đầu cấp ngày {shown(given)} trong {days} ngày"
+            if held:
+                self.rows.append(("Tạm khóa", first(entry, "mail"), shown(self.today), reason, "", "GIỮ LẠI"))
+                continue
+            deliver = self.config["rules"]["suspension"]["deliver_inbound"]["value"]
+            wanted = states.suspended(self.now, reason, "", deliver, offences=first(entry, "congvuOffences"))
+            self._quietly(dn, entry, "initial-password", wanted, "Tạm khóa", reason)
+
+    def _password_months(self, entry: Entry) -> int | None:
+        """After how many months a password has to be changed."""
+        policy = first(entry, "pwdPolicySubentry").lower()
+        terms = self.config["password_months"].items()
+        return next((months for name, months in terms if policy == f"cn={name},ou=policies,{self.config['suffix']}".lower()), None)
 
     def _quietly(self, dn: str, entry: Entry, act: str, wanted: dict[str, list[str]], title: str, reason: str) -> None:
         result = "sẽ làm"
@@ -332,10 +375,12 @@ def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> d
     today = given.today or datetime.datetime.now(VIETNAM).date()
     day = Run(config, store, today, given.check)
     # A preview of another day is no jump of the clock.
-    plan = day.plan(None if given.today else last, given.guard_percent or config["guard_percent"], given.confirmed)
+    guard = given.guard_percent or config["guard_percent"]
+    plan = day.plan(None if given.today else last, guard, given.confirmed)
     day.carry_out(plan)
     if not plan.held:
         day.successors()
+        day.initial_passwords(guard)
         day.passwords()
     if not given.check:
         day.accesses()
@@ -343,6 +388,7 @@ def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> d
         "changed": bool(day.done),
         "done": dict(day.done),
         "pending": len(plan.pending),
+        "purge": day.purge,
         "table": day.table(),
         "problems": day.problems,
     }
@@ -379,6 +425,54 @@ def approve(config: Mapping[str, Any], given: argparse.Namespace, store: Store) 
     return {"changed": bool(rows), "table": rows or ["Không có hộp thư nào chờ duyệt."], "problems": []}
 
 
+def purged(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
+    """Record the mailboxes whose mail was removed: those that every mail host has answered for."""
+    answers = {host: json.loads(text) if text else None for host, text in json.load(sys.stdin).items()}
+    day = Run(config, store, datetime.datetime.now(VIETNAM).date(), check=True)
+    # The guard held back what was not to be done; what is done has to be recorded.
+    due = {step.mailbox: step for step in day.plan(None, 100, None).steps if step.action == "purge"}
+    problems = [problem for answer in answers.values() if answer for problem in answer["problems"]]
+    silent = [host for host, answer in answers.items() if answer is None]
+    if silent:
+        problems.append(f"máy chủ thư {', '.join(silent)} chưa trả lời: chưa ghi nhận xóa hộp thư nào; chạy lại")
+    rows = []
+    for uid, step in due.items():
+        found = {host: answer["done"].get(uid) for host, answer in answers.items() if answer}
+        if silent or not found or None in found.values():
+            continue
+        dn, entry = day.entries[uid]
+        archives = [{"host": answers[host]["host"], **one} for host, one in found.items() if one["archive"]]
+        approval = first(entry, "congvuRemovalApproved")
+        wanted = {"congvuEnded": [], "congvuRemovalApproved": []}
+        document = f"{step.clause}; duyệt: {approval}" if approval else step.clause
+        extra = {"journal": {"archives": archives}}
+        operator = given.operator or OPERATOR
+        day._change(dn, entry, "clock-purge", wanted, step.reason, document, extra, operator)
+        kept = ", ".join(f"{one['archive'][:8]} ({one['messages']} thư, {one['bytes']} byte)" for one in archives) or "không có thư"
+        rows.append(f"Đã xóa dữ liệu: {first(entry, 'mail')}; bản lưu: {kept}")
+    return {"changed": bool(rows), "table": rows, "problems": problems}
+
+
+def restored(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
+    """Record that mail of a mailbox came back from the backup. One that was purged has data again, and the day of its end."""
+    (address,) = given.mailbox
+    day = Run(config, store, datetime.datetime.now(VIETNAM).date(), check=True)
+    found = [(dn, entry) for dn, entry in day.entries.values() if address.lower() in entry.get("mailLocalAddress", [])]
+    if not found:
+        return {"changed": False, "table": [], "problems": [f"{address}: không có hộp thư này trong thư mục"]}
+    ((dn, entry),) = found
+    operator, after = given.operator or getpass.getuser(), {"restored": given.text}
+    if first(entry, "congvuState") == "terminated" and not first(entry, "congvuEnded"):
+        purges = (line for line in store.lines() if line["act"] == "clock-purge" and line["mailbox"] == first(entry, "mail"))
+        ends = [line["before"]["congvuEnded"] for line in purges]
+        wanted = {"congvuEnded": ends[-1] if ends else [day.now]}
+        day._change(dn, entry, "restore-mailbox", wanted, given.reason, given.document, {"journal": after}, operator)
+    else:
+        about = {"mailbox": first(entry, "mail"), "document": given.document, "reason": given.reason, "operator": operator}
+        store.note(act="restore-mailbox", **about, after=after, result="done")
+    return {"changed": True, "table": [f"Đã ghi nhật ký: phục hồi {first(entry, 'mail')}"], "problems": []}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python3 -m congvu_mail.lifecycle", description="Đồng hồ hằng ngày của hộp thư")
@@ -392,6 +486,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--all", action="store_true")
     command.add_argument("--operator", default="")
     command.add_argument("--document", default="")
+    command = commands.add_parser("purged", help="ghi nhận dữ liệu đã lưu và xóa trên máy chủ thư")
+    command.add_argument("--operator", default="")
+    command = commands.add_parser("restored", help="ghi nhận thư đã phục hồi")
+    command.add_argument("--mailbox", action="append", required=True)
+    for name in ("operator", "document", "reason", "text"):
+        command.add_argument(f"--{name}", default="")
     for command in commands.choices.values():
         command.add_argument("--check", action="store_true", help="chỉ in ra, không thay đổi gì")
     given = parser.parse_args(arguments)
@@ -400,7 +500,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = json.loads(CONFIG.read_text(encoding="utf-8"))
         with Store() as store:
-            result = (run if given.command == "run" else approve)(config, given, store)
+            result = {"run": run, "approve": approve, "purged": purged, "restored": restored}[given.command](config, given, store)
     except (StoreError, CalendarError, OSError, ValueError) as error:
         result = {"changed": False, "table": [], "problems": [str(error)]}
     print(json.dumps(result, ensure_ascii=False))

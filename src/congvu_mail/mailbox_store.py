@@ -21,7 +21,7 @@ from typing import Any
 import ldap
 from ldap.filter import escape_filter_chars
 
-from congvu_mail import clock, journal
+from congvu_mail import bulk, clock, journal, states
 from congvu_mail.months import local_date
 
 JOURNAL = Path("/var/lib/congvu-mail/journal/operations.jsonl")
@@ -102,10 +102,34 @@ class Store:
         """A line of the journal without a change."""
         self.head = journal.append(self.path, **line)
 
+    # --- for bulk.py: intent, change, lines
+
+    def intend(self, content: Mapping[str, Any]) -> None:
+        """Note what is about to be done."""
+        _write(self.pending, content)
+
+    def enter(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Lines of the journal in one write, for what was intended."""
+        if lines:
+            self.head = journal.extend(self.path, lines)
+        self.pending.unlink()
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The journal's lines."""
+        return journal.entries(self.path) if self.path.exists() else iter(())
+
+    def last_number(self) -> int:
+        """The number of the journal's last line."""
+        if self.head is None:
+            self.head = journal.last(self.path)
+        return self.head.number
+
     def _differing(self, change: Mapping[str, Any]) -> list[tuple[str, dict[str, list[str]]]]:
         found = []
         for operation in change["operations"]:
-            present = self._entry(operation["dn"])
+            present = self.entry(operation["dn"])
+            if not present:
+                raise StoreError(f"thư mục không còn mục {operation['dn']}: chạy lại")
             todo = {name: wanted for name, wanted in operation["replace"].items() if set(present.get(name, [])) != set(wanted)}
             expected = operation.get("expect", {})
             other = [name for name in todo if name in expected and set(present.get(name, [])) != set(expected[name])]
@@ -116,11 +140,12 @@ class Store:
                 found.append((operation["dn"], todo))
         return found
 
-    def _entry(self, dn: str) -> dict[str, list[str]]:
+    def entry(self, dn: str) -> dict[str, list[str]]:
+        """The attributes of an entry; none when there is no such entry."""
         try:
             found = self.connection.search_s(dn, ldap.SCOPE_BASE, "(objectClass=*)", READ)[0][1]
         except ldap.NO_SUCH_OBJECT:
-            raise StoreError(f"thư mục không còn mục {dn}: chạy lại") from None
+            return {}
         return {name: [value.decode() for value in values] for name, values in found.items()}
 
     def _finish(self, change: Mapping[str, Any], result: str) -> None:
@@ -143,9 +168,12 @@ class Store:
         except ValueError:  # killed while writing it: nothing was done yet
             self.pending.unlink()
             return
+        if "intended" in change:
+            bulk.recover(self, change, LATE)
+            return
         open_ones = {dn for dn, _ in self._differing({**change, "operations": [{**one, "expect": {}} for one in change["operations"]]})}
         begun = any(operation["dn"] not in open_ones for operation in change["operations"])
-        last = next(iter(deque(journal.entries(self.path), 1)), {}) if self.path.exists() else {}
+        last = next(iter(deque(self.lines(), 1)), {})
         written = all(last.get(name) == change["journal"][name] for name in ("act", "mailbox", "document", "before", "after"))
         if begun and not (written and not open_ones):
             self._finish({**change, "operations": [{**one, "expect": {}} for one in change["operations"]]}, LATE)
@@ -199,6 +227,11 @@ def first(entry: Entry, name: str) -> str:
     return (entry.get(name) or [""])[0]
 
 
+def named(entry: Entry) -> str:
+    """The name of a mailbox's holder as it is written; ``cn`` has it in every spelling that a search may use."""
+    return first(entry, "displayName") or first(entry, "cn")
+
+
 def for_clock(entry: Entry) -> clock.Mailbox:
     """A mailbox entry as :func:`congvu_mail.clock.plan` takes it."""
 
@@ -206,7 +239,8 @@ def for_clock(entry: Entry) -> clock.Mailbox:
         value = first(entry, name)
         return local_date(value) if value else None
 
-    seen = last_access(entry)
+    seen, exemption, leave = last_access(entry), first(entry, "congvuExemption"), day("congvuLeaveUntil")
+    lifted = states.exempt_until(exemption)
     return clock.Mailbox(
         uid=first(entry, "uid"),
         code=first(entry, "congvuCode"),
@@ -217,8 +251,8 @@ def for_clock(entry: Entry) -> clock.Mailbox:
         suspended_since=day("congvuSuspendedSince"),
         restored=day("congvuRestored"),
         ended=day("congvuEnded"),
-        leave_until=day("congvuLeaveUntil"),
-        exemption=first(entry, "congvuExemption"),
+        leave_until=max(filter(None, (leave, lifted)), default=None),
+        exemption="" if lifted else exemption,
         reopen_requested=bool(entry.get("congvuReopenRequest")),
         offences=int(first(entry, "congvuOffences") or 0),
         notices=tuple(notice(value) for value in entry.get("congvuNotice", [])),

@@ -36,6 +36,7 @@ ACTS = {
     "terminate": "Chấm dứt",
     "reset-password": "Cấp lại mật khẩu",
     "handover": "Bàn giao hộp thư",
+    "exempt": "Miễn tính thời gian không dùng",
     "recall": "Gỡ bỏ thư",
     "reopen-request": "Nhận đề nghị mở lại",
     "approve-removal": "Duyệt gỡ bỏ",
@@ -44,11 +45,18 @@ ACTS = {
     "clock-withdraw": "Thu hồi do không dùng",
     "clock-remove": "Gỡ bỏ do không dùng",
     "clock-purge": "Xóa dữ liệu hộp thư đã chấm dứt",
+    "restore-mailbox": "Phục hồi thư từ bản sao lưu",
+    "register-create": "Cấp mới theo sổ đăng ký",
+    "register-rename": "Đổi địa chỉ theo sổ đăng ký",
+    "register-change": "Cập nhật thông tin theo sổ đăng ký",
+    "register-suspend": "Tạm khóa theo sổ đăng ký",
+    "register-terminate": "Chấm dứt theo sổ đăng ký",
+    "initial-password": "Tạm khóa do chưa đổi mật khẩu ban đầu",
     "password-expired": "Hết hạn mật khẩu",
     "successor-end": "Hết chuyển thư cho người nhận thay",
     journal.REPAIR: "Sửa nhật ký sau sự cố",
 }
-ON_PAPER = ("suspend", "reinstate", "terminate", "reset-password", "handover", "recall")  # need a document, sooner or later
+ON_PAPER = ("suspend", "reinstate", "terminate", "reset-password", "handover", "exempt", "recall")  # need a document, sooner or later
 RESULTS = {"done": "xong"}
 BODIES = {
     "province_agency": "Sở, ban, ngành cấp tỉnh",
@@ -689,7 +697,8 @@ class Maker:
                 [[b.address, b.name, _or_dash(b.since), b.reason or "-", b.document or "-"] for b in mine][:SHOWN_AT_MOST],
                 self._source(FROM_DIRECTORY),
             )
-        acts = [e for e in self.journal if e["act"] not in ("recall", "handover")]
+        # A whole province is in the annex; here are the acts that somebody decided on.
+        acts = [e for e in self.journal if e["act"] not in ("recall", "handover", "register-create", "register-change")]
         yield Table(
             "Thao tác với hộp thư trong kỳ" + _cut(acts),
             ["Thời điểm", "Việc", "Hộp thư", "Văn bản", "Lý do", "Kết quả"],

@@ -6,15 +6,27 @@ Standard library only: it runs on the directory host too. Attributes: docs/archi
 
 from __future__ import annotations
 
+import datetime
 
-def suspended(now: str, reason: str, document: str, deliver: bool) -> dict[str, list[str]]:
-    """Attributes of a suspension from ``now`` (generalizedTime). ``document`` may be empty; ``deliver``: whether mail still comes in."""
+_LIFTED = "đến "
+
+
+def suspended(
+    now: str, reason: str, document: str, deliver: bool, *, offences: str = "", compromised: bool = False
+) -> dict[str, list[str]]:
+    """Attributes of a suspension from ``now`` (generalizedTime).
+
+    ``document`` may be empty; ``deliver``: whether mail still comes in; ``offences``: ``congvuOffences`` before this one;
+    ``compromised``: a new password is needed before the way back.
+    """
     return {
         "congvuState": ["suspended"],
         "congvuDelivery": ["TRUE" if deliver else "FALSE"],
         "congvuSuspendedSince": [now],
         "congvuReason": [reason],
         "congvuDocument": [document] if document else [],
+        "congvuOffences": [str(int(offences or 0) + 1)],
+        "congvuCompromised": ["TRUE"] if compromised else [],
     }
 
 
@@ -26,4 +38,16 @@ def ended(now: str, reason: str, document: str) -> dict[str, list[str]]:
         "congvuEnded": [now],
         "congvuReason": [reason],
         "congvuDocument": [document] if document else [],
+        "congvuReopenRequest": [],
+        "congvuRemovalApproved": [],
     }
+
+
+def lifted(exemption: str, day: datetime.date) -> str:
+    """``congvuExemption`` after an exemption ended on a day, from which the time without use counts anew."""
+    return f"{_LIFTED}{day.isoformat()}: {exemption}"
+
+
+def exempt_until(exemption: str) -> datetime.date | None:
+    """The day on which an exemption ended; None for one in force, and for none."""
+    return datetime.date.fromisoformat(exemption[len(_LIFTED) :][:10]) if exemption.startswith(_LIFTED) else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from congvu_mail import acts
+from congvu_mail import acts, states
 from congvu_mail.directory import Directory, Mailbox
 from congvu_mail.months import VIETNAM
 from congvu_mail.working_days import Calendar
@@ -225,3 +225,15 @@ def test_directory_and_ledger_that_disagree(name, state, ledger):
     said = problems(lambda: acts.plan(name, orders, Directory([present], ledger), rules(), CALENDAR, NOW))
     holder = "C-binh giữ địa chỉ này" if ledger else "không có địa chỉ này"
     assert said == [f"an@example.vn: trong sổ địa chỉ đã cấp (ou=ledger) {holder}, thư mục ghi C-an: chạy accounts.yml, rồi chạy lại"]
+
+
+def test_an_exemption_without_a_last_day_and_its_end():
+    present = box()
+    done = after(present, plan("exempt", present, reason="điều trị dài ngày"))
+    assert done.get("congvuExemption") == "điều trị dài ngày (12/SNV ngày 20/11/2026)"
+    assert plan("exempt", done, reason="điều trị dài ngày").changes == []
+    over = after(done, plan("exempt", done, lift="true"))
+    assert states.exempt_until(over.get("congvuExemption")) == NOW.date()
+    assert plan("exempt", over, lift="true").changes == [], "lifted twice"
+    assert "không được miễn" in problems(lambda: plan("exempt", present, lift="true"))[0]
+    assert "lift không dùng" in problems(lambda: plan("suspend", present, lift="true"))[0]

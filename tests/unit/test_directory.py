@@ -11,11 +11,13 @@ import zlib
 import pytest
 import yaml
 
-from congvu_mail import directory, registers
+from congvu_mail import acts, directory, registers
 from congvu_mail.roster import RosterError
+from congvu_mail.working_days import Calendar
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NOW = datetime.datetime(2026, 11, 22, 9, 0, tzinfo=datetime.UTC)
+CALENDAR = Calendar.vietnam(2026, 2027)
 # Addresses of persons name the organisation here, so every kind of move happens.
 POLICY = yaml.safe_load((ROOT / "inventories/bac-giang/group_vars/all/policy.yml").read_text(encoding="utf-8"))["mail_policy"]
 
@@ -387,6 +389,75 @@ def test_nobody_is_brought_back_by_the_register_alone(settled):
     assert [row.code for row in said(plan, "undecided")] == ["N1"]
     assert "reinstate.yml" in said(plan, "undecided")[0].content
     assert settled.box("N2", "suspended")
+
+
+# --- the journal ------------------------------------------------------------------------------------------------------
+
+
+def lines(plan):
+    """The journal's lines of a plan, by act."""
+    found = {}
+    for operation in (operation for stage in plan.stages for operation in stage):
+        assert ("journal" in operation) == ("ou=mailboxes," in operation["dn"]), "every act on a mailbox has a line, the ledger has none"
+        if "journal" in operation:
+            found.setdefault(operation["journal"]["act"], []).append(operation["journal"])
+    return found
+
+
+def test_every_act_of_the_register_has_its_line(province):
+    province.row("N1").update(decision_number="3/QĐ", decision_date="20/11/2026")
+    created = lines(province.run())["register-create"]
+    assert len(created) == 6
+    (line,) = (line for line in created if line["mailbox"] == "nghiath_syt@x.vn")
+    assert (line["document"], line["before"], line["after"]["congvuCode"]) == ("3/QĐ ngày 20/11/2026", {}, ["N1"])
+    assert lines(province.plan()) == {}
+    province.requests = [
+        {"id": "1", "received": "2026-11-20", "act": "change", "code": "N3", "document_number": "7/SNV", "document_date": "2026-11-19"},
+        {"id": "2", "received": "2026-11-21", "act": "delete", "code": "N2", "document_number": "8/SYT", "document_date": "2026-11-19"},
+    ]
+    province.row("N1").update(local_part="nghia_syt", basis="Công văn 5")
+    province.row("N2").update(status="left")
+    province.row("N3").update(title="Giám đốc", birth_date="01/02/1980")
+    found = lines(province.plan())
+    (rename,), (end,) = found["register-rename"], found["register-terminate"]
+    assert (rename["mailbox"], rename["after"]["mail"]) == ("nghiath_syt@x.vn", ["nghia_syt@x.vn"])
+    assert rename["before"]["mail"] == ["nghiath_syt@x.vn"]
+    assert (end["document"], end["before"]["congvuState"], end["after"]["congvuState"]) == (
+        "8/SYT ngày 19/11/2026",
+        ["active"],
+        ["terminated"],
+    )
+    (change,) = (line for line in found["register-change"] if line["mailbox"] == "huydq_snv@x.vn")
+    assert (change["document"], change["after"]) == ("7/SNV ngày 19/11/2026", {"title": ["Giám đốc"]}), "and no personal data"
+
+
+def test_a_transfer_that_ends_the_mailbox_is_two_lines(settled):
+    settled.row("N1")["organisation"] = "SNV"
+    found = lines(settled.plan())
+    assert [len(found[f"register-{act}"]) for act in ("terminate", "create")] == [1, 1]
+    assert found["register-terminate"][0]["mailbox"] == "nghiath_syt@x.vn"
+
+
+@pytest.mark.parametrize("act", ["suspend", "terminate"])
+def test_the_register_leaves_a_mailbox_as_an_act_does(settled, act):
+    """The same attributes, whoever suspends or ends it: the offence is counted, an old request and approval are over."""
+    settled.box("N2").update(congvuOffences=["1"], congvuReopenRequest=["4/A"], congvuRemovalApproved=["2026-01-01 a"])
+    present = directory.Mailbox("uid=x", {**settled.box("N2")})
+    policy = {**POLICY, "domain": {"value": "x.vn"}}
+    day = "2026-11-20"
+    order = {"mailbox": present.get("mail"), "reason": "thôi việc", "operator": "a", "document_number": "1/A", "document_date": day}
+    orders = acts.read_orders({**order, "received": day, "signature_checked": True})
+    now = NOW.astimezone(acts.VIETNAM)
+    made = acts.plan(act, orders, directory.Directory([present], []), acts.Rules.from_policy(policy, "dc=x"), CALENDAR, now)
+    settled.row("N2").update(status="left", leave_reason="thôi việc")
+    settled.requests = [{"id": "1", "received": day, "act": "delete", "code": "N2", "document_number": "1/A", "document_date": day}] * (
+        act == "terminate"
+    )
+    (line,) = lines(settled.plan())[f"register-{act}"]
+    said = ("congvuReason", "congvuDocument")
+    wanted = {name: values for name, values in made.changes[0]["journal"]["after"].items() if name not in said}
+    assert {name: line["after"][name] for name in wanted} == wanted
+    assert set(line["after"]) <= {*wanted, *said}
 
 
 def test_a_row_that_vanished_is_listed_and_nothing_is_taken_away(settled):

@@ -331,3 +331,58 @@ def test_what_another_day_would_bring(system):
 def test_the_journal_is_intact(system):
     program = "/usr/local/lib/congvu-mail/python/congvu_mail/journal.py"
     assert "nguyên vẹn" in system.run("python3", program, "verify", JOURNAL)
+
+
+def content(system, home):
+    """Number, bytes and SHA-256 of all messages of a mailbox, whatever their flags."""
+    script = (
+        f"cd {home} && find . -path '*/cur/*' -o -path '*/new/*' -type f | wc -l && "
+        "find . \\( -path '*/cur/*' -o -path '*/new/*' \\) -type f -printf '%s\\n' | sort | sha256sum && "
+        "find . \\( -path '*/cur/*' -o -path '*/new/*' \\) -type f -exec sha256sum {} + | cut -c-64 | sort | sha256sum"
+    )
+    return system.run("sh", "-c", script).split()
+
+
+def test_purged_only_with_an_archive_and_brought_back(system, victim, sender):
+    """Ended for longer than the policy keeps data: approved, archived, read back, removed; and all of it comes back."""
+    for number in range(3):
+        letter = compose(sender["address"], victim["address"], f"Thư số {number} của người sắp nghỉ")
+        system.send(letter, sender["address"], [victim["address"]], account=sender)
+        system.wait_for(victim, letter["Message-ID"])
+    home = f"/srv/mail/{victim['dn'].partition(',')[0].removeprefix('uid=')}"
+    before = content(system, home)
+    assert int(before[0]) >= 3
+    given = {"mailbox": victim["address"], "reason": "nghỉ hưu", "operator": "khanh", **GIVEN}
+    code, said, _ = act(system, "terminate", **given)
+    assert code == 0, said[-2000:]
+    ended = "20200101000000Z"
+    ldap(system, "ldapmodify", stdin=f"dn: {victim['dn']}\nchangetype: modify\nreplace: congvuEnded\ncongvuEnded: {ended}\n")
+
+    approval = {"approve": victim["address"], "operator": "khanh", "document_number": "9/QĐ", "document_date": TODAY}
+    system.run("mv", "/srv/backup", "/srv/backup.away")
+    try:
+        code, said, _ = act(system, "clock", **approval)
+    finally:
+        system.run("mv", "/srv/backup.away", "/srv/backup")
+    assert code != 0 and "còn nguyên" in said, said[-2000:]
+    assert content(system, home) == before, "removed although the archive could not be made"
+    assert read(system, victim["address"])[1]["congvuEnded"] == [ended]
+
+    count = len(journal(system))
+    foretold = act(system, "clock", "--check")
+    assert foretold[0] == 0 and content(system, home) == before, foretold[1][-2000:]
+    code, said, _ = act(system, "clock", operator="khanh")
+    assert code == 0 and "Đã xóa dữ liệu" in said, said[-2000:]
+    assert system.run("ls", home, check=False) == ""
+    (line,) = [line for line in journal(system)[count:] if line["act"] == "clock-purge"]
+    (archive,) = line["after"]["archives"]
+    assert archive["messages"] == int(before[0]) and line["operator"] == "khanh" and "9/QĐ" in line["document"]
+    assert "congvuEnded" not in read(system, victim["address"])[1]
+
+    code, said, _ = act(system, "reinstate", **{**given, "document_number": "16/SNV-VP"})
+    assert code != 0 and "dùng restore.yml" in said
+    code, said, _ = act(system, "restore", what="mailbox", mailbox=victim["address"], operator="khanh", reason="thanh tra yêu cầu")
+    assert code == 0 and f"{before[0]} thư" in said, said[-2000:]
+    assert content(system, home) == before
+    assert journal(system)[-1]["act"] == "restore-mailbox" and journal(system)[-1]["reason"] == "thanh tra yêu cầu"
+    assert read(system, victim["address"])[1]["congvuEnded"] == [ended]

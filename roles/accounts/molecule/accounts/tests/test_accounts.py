@@ -156,6 +156,59 @@ def test_what_is_changed_by_hand_is_told_and_set_right(host):
     assert entry(host, "BG-N002")["congvuQuota"] == ["2147483648"]
 
 
+# --- the journal ------------------------------------------------------------------------------------------------------
+
+JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
+
+
+def journal(host):
+    """The lines of the journal, whose chain holds."""
+    host.check_output(f"python3 /usr/local/lib/congvu-mail/python/congvu_mail/journal.py verify {JOURNAL}")
+    return [json.loads(line) for line in host.check_output(f"cat {JOURNAL}").splitlines()]
+
+
+def test_every_mailbox_came_with_a_line(host):
+    created = [line for line in journal(host) if line["act"] == "register-create"]
+    assert len({line["mailbox"] for line in created}) == 31
+    assert all(line["operator"] and line["after"]["congvuState"] == ["active"] for line in created)
+    assert "{SSHA512}" not in json.dumps(created) and "congvuForbiddenInPassword" not in json.dumps(created)
+
+
+def test_an_act_is_a_line_once_and_none_in_a_preview(host, register):
+    register.change("people", "BG-N004", phone="0204 999 888")
+    count = len(journal(host))
+    run(register, "--check")
+    assert len(journal(host)) == count
+    run(register, accounts_operator="khanh")
+    (line,) = journal(host)[count:]
+    assert (line["act"], line["operator"]) == ("register-change", "khanh")
+    assert line["after"] == {"telephoneNumber": ["0204 999 888"]}
+    run(register)
+    assert len(journal(host)) == count + 1
+
+
+def test_a_run_killed_before_its_lines_were_written_is_made_up(host, register):
+    """What the directory has taken gets its line, what it has not taken gets none; neither is written twice."""
+    taken, line = entry(host, "BG-N004")["dn"][0], journal(host)[-1]
+    kept = {name: line[name] for name in ("act", "mailbox", "document", "reason", "operator", "result")}
+    intended = [
+        {"dn": taken, "replace": {"congvuState": ["active"]}, "journal": {**kept, "reason": "bị dừng", "before": None, "after": {"a": 1}}},
+        {"dn": taken, "replace": {"congvuState": ["suspended"]}, "journal": {**kept, "reason": "chưa làm", "before": None, "after": None}},
+        {"dn": taken.replace("uid=", "uid=x"), "replace": {}, "journal": {**kept, "reason": "chưa có", "before": None, "after": {"b": 1}}},
+        # This one got its line before the run was killed.
+        {"dn": taken, "replace": {}, "journal": {**kept, "before": line["before"], "after": line["after"]}},
+    ]
+    pending = f"{pathlib.PurePath(JOURNAL).parent}/pending.json"
+    host.check_output(f"cat > {pending} <<'E'\n{json.dumps({'after': line['number'] - 1, 'intended': intended})}\nE")
+    count = len(journal(host))
+    register.change("people", "BG-N004", phone="0204 999 777")
+    run(register)
+    late, change = journal(host)[count:]
+    assert late["reason"] == "bị dừng" and "dừng giữa chừng" in late["result"]
+    assert change["act"] == "register-change"
+    assert not host.file(pending).exists
+
+
 # --- killed, refused, stopped -----------------------------------------------------------------------------------------
 
 

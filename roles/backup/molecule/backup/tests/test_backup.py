@@ -123,6 +123,7 @@ def test_deleted_mail_comes_back_and_new_mail_stays(host, groups, first):
     result = restore(groups, "what=mailbox", "mailbox=an.nv@lab.test")
     assert "đưa lại 22 thư bị thiếu, 38 thư đang có" in result.stdout and changed(result)
     host.run_expect([0], f"cd {box} && sha256sum --check --quiet - <<'E'\n{lost}\nE")
+    assert "22 thư bị thiếu" in json.loads(host.check_output("tail -1 /var/lib/congvu-mail/journal/operations.jsonl"))["after"]["restored"]
     assert host.file(f"{box}/new/1799999999.M1.lab").content_string == "mới\n"
     assert host.file(f"{box}/.C&APQ-ng v&AQM-n/cur").user == "vmail"
     result = restore(groups, "what=mailbox", "mailbox=an.nv@lab.test")

@@ -82,7 +82,8 @@ def intact(host):
 
 def test_nothing_is_due_for_a_mailbox_in_use(host, directory):
     directory.add("an")
-    assert clock(host) == (0, {"changed": False, "done": {}, "pending": 0, "table": ["Không có việc đến hạn."], "problems": []})
+    nothing = {"changed": False, "done": {}, "pending": 0, "purge": [], "problems": []}
+    assert clock(host) == (0, {**nothing, "table": ["Không có việc đến hạn."]})
 
 
 def test_from_lock_to_removal(host, directory):
@@ -150,6 +151,29 @@ def test_an_old_password_has_to_be_changed(host, directory):
     assert clock(host)[1]["done"] == {"password-expired": 1}
     assert directory.get("an", "pwdReset") == ["TRUE"]
     assert clock(host)[1]["done"] == {}
+
+
+def test_an_initial_password_nobody_changed_locks_the_mailbox(host, directory):
+    """After thirty days; not before, not one that has expired, not during a leave, and not many at once."""
+    given = {"an": (31, {}), "binh": (29, {}), "cuc": (200, {}), "dung": (31, {"congvuLeaveUntil": stamp(-5)}), "em": (31, {})}
+    for name, (days, more) in given.items():
+        directory.add(name, **more)
+        directory.set(name, userPassword="Mat-khau-1", pwdPolicySubentry=f"cn=user,ou=policies,{SUFFIX}")
+        directory.set(name, pwdReset="TRUE", pwdChangedTime=stamp(days))
+    directory.set("em", congvuRestored=stamp(3))  # reinstated since: the days begin anew
+    status, said = clock(host)
+    assert (status, said["done"]) == (0, {"initial-password": 1})
+    states = {name: directory.get(name, "congvuState")[0] for name in given}
+    assert states == {"an": "suspended", **dict.fromkeys(("binh", "cuc", "dung", "em"), "active")}
+    assert "chưa đổi mật khẩu ban đầu" in said["table"][1]
+    assert journal(host)[-1]["act"] == "initial-password"
+    for number in range(4):
+        directory.add(f"n{number}")
+        directory.set(f"n{number}", userPassword="Mat-khau-1")
+        directory.set(f"n{number}", pwdReset="TRUE", pwdChangedTime=stamp(40))
+    status, said = clock(host)
+    assert status == 1 and "initial-password" not in said["done"]
+    assert any("vượt ngưỡng" in problem for problem in said["problems"])
 
 
 def test_a_successor_ends_on_his_day(host, directory):
