@@ -54,7 +54,7 @@ options:
     default: []
     suboptions:
       name:
-        description: What the job does, C(backup) or C(restore_test).
+        description: What the job does, C(backup), C(restore_test) or C(clock).
         type: str
         required: true
       path:

@@ -56,6 +56,7 @@ READ = (
     "congvuLogin",
     "congvuOrganisation",
     "congvuDelegate",
+    "congvuHandover",
     "congvuLastAccess",
     "congvuSuspendedSince",
     "congvuReason",
@@ -71,6 +72,7 @@ READ = (
     "congvuSuccessorUntil",
     "congvuCompromised",
     "congvuResetDocument",
+    "congvuRefusal",
     "pwdReset",
     "pwdLastSuccess",
 )
@@ -458,7 +460,8 @@ class _Planner:
         if box.get("congvuState") == "suspended":  # done before; the document may have been missing
             return {"congvuDocument": _one(order.document or box.get("congvuDocument"))}
         deliver, offences = self.rules.deliver_suspended, box.get("congvuOffences")
-        return states.suspended(self.now, order.reason, order.document, deliver, offences=offences, compromised=order.compromise)
+        wanted = states.suspended(self.now, order.reason, order.document, deliver, offences=offences, compromised=order.compromise)
+        return {**wanted, **_seen(box)}
 
     def _reinstate(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         if order.request_only:
@@ -466,7 +469,7 @@ class _Planner:
         if box.get("congvuState") == "active":
             return {}
         # Notices of the time before are in the journal; none of them may count for the next suspension.
-        over = ("SuspendedSince", "Ended", "ReopenRequest", "RemovalApproved", "Successor", "SuccessorUntil", "Notice")
+        over = ("SuspendedSince", "Ended", "Refusal", "ReopenRequest", "RemovalApproved", "Successor", "SuccessorUntil", "Notice")
         return {
             "congvuState": ["active"],
             "congvuDelivery": ["TRUE"],
@@ -492,19 +495,16 @@ class _Planner:
         basis = order.document or order.reason
         if box.get("pwdReset") == "TRUE" and box.get("congvuResetDocument") == basis:
             return {}  # given on this document, and not used yet
-        seen = max(box.get("congvuLastAccess")[:14], box.get("pwdLastSuccess")[:14])
-        return {
-            "congvuResetDocument": [basis],
-            "congvuCompromised": [],
-            # What slapd notes of the last login goes away with the old password.
-            **({"congvuLastAccess": [f"{seen}Z"]} if seen else {}),
-        }
+        # What slapd notes of the last login goes away with the old password.
+        return {"congvuResetDocument": [basis], "congvuCompromised": [], **_seen(box)}
 
     def _handover(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         heirs = order.delegates.lower().replace(",", " ").split()
         return {
             "congvuDelegate": list(dict.fromkeys(self.by_address[address].dn for address in heirs)),
             "congvuDocument": [order.document],
+            # Until the register says the same, accounts.yml keeps to this.
+            "congvuHandover": [f"{order.document_date} {order.document}"],
             # With a password of its own the mailbox gets a new one, once on each document.
             **({"congvuResetDocument": [order.document]} if box.get("congvuLogin") == "TRUE" else {}),
         }
@@ -566,6 +566,12 @@ def with_passwords(made: Plan, hashes: Mapping[str, str]) -> Plan:
         added = {"userPassword": [by_dn[first["dn"]]], "pwdReset": ["TRUE"], "pwdAccountLockedTime": []} if first["dn"] in by_dn else {}
         changes.append({**change, "operations": [{**first, "replace": {**first["replace"], **added}}, *rest]})
     return replace(made, changes=changes)
+
+
+def _seen(box: Mailbox) -> dict[str, list[str]]:
+    """The last access, kept from what slapd may forget or write anew."""
+    seen = max(box.get("congvuLastAccess")[:14], box.get("pwdLastSuccess")[:14])
+    return {"congvuLastAccess": [f"{seen}Z"]} if seen else {}
 
 
 def _one(value: str) -> list[str]:

@@ -47,6 +47,7 @@ OWNED = (
     "congvuOrganisation",
     "congvuQuota",
     "congvuDelegate",
+    "congvuHandover",
     "congvuLogin",
     "congvuLeaveUntil",
     "congvuForbiddenInPassword",
@@ -76,6 +77,7 @@ LABELS = {
     "congvuOrganisation": "mã cơ quan",
     "congvuQuota": "dung lượng",
     "congvuDelegate": "người được ủy quyền",
+    "congvuHandover": "bàn giao chưa ghi vào sổ đăng ký",
     "congvuLogin": "đăng nhập riêng",
     "congvuLeaveUntil": "nghỉ đến",
     "congvuForbiddenInPassword": "dữ liệu cá nhân không được có trong mật khẩu",
@@ -470,6 +472,8 @@ class _Planner:
         if box is not None and self._ends(entry, box):
             self._end(box, "terminate", f"chuyển công tác, cấp hộp thư mới {wanted['mail'][0]}", "", entry["clause"])
             box = None
+        if box is not None and box.get("congvuHandover"):
+            self._handed_over(row, box, wanted)
         if box is None:
             self._create(entry, table, row, wanted)
             return
@@ -485,6 +489,19 @@ class _Planner:
         told = Row(action, code, _name(row), wanted["mail"][0], "; ".join(said), entry["clause"] if renamed else "")
         self.plan.rows.append(told)
         self.changed.append(self._modification(box, differing, told, self._document(row, "change") or told.clause))
+
+    def _handed_over(self, row: Mapping[str, str], box: Mailbox, wanted: dict[str, list[str]]) -> None:
+        """The delegates of a hand-over stay until the register says the same, or rests on a later document."""
+        handover, present = box.get("congvuHandover"), box.attributes.get("congvuDelegate", [])
+        if set(wanted["congvuDelegate"]) == set(present) or row["decision_date"] > handover[:10]:
+            return
+        now, register = (", ".join(self.holders.get(dn, dn) for dn in dns) or "(trống)" for dns in (present, wanted["congvuDelegate"]))
+        wanted |= {"congvuDelegate": present, "congvuHandover": [handover]}
+        self._undecided(
+            row,
+            f"đã bàn giao cho {now} ({handover[11:]}), sổ đăng ký ghi {register}: giữ theo bàn giao; sửa cột delegates, "
+            "hoặc ghi văn bản mới hơn ở decision_number, decision_date",
+        )
 
     def _said(self, name: str, old: list[str], new: list[str]) -> str:
         if name in SECRET:

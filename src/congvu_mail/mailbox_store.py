@@ -214,8 +214,11 @@ def last_access(entry: Entry) -> str:
     """The latest access that is known, generalizedTime or empty: every protocol, the webmail and other applications bind as the user.
 
     ``congvuLastAccess`` keeps what an administrator's new password takes away from ``pwdLastSuccess``. A password that the user changed
-    himself is an access too.
+    himself is an access too. Who proves the password of a suspended mailbox does not get in.
     """
+    closed = first(entry, "congvuSuspendedSince") if first(entry, "congvuState") == "suspended" else ""
+    if closed and first(entry, "pwdLastSuccess")[:14] > closed[:14]:
+        entry = {**entry, "pwdLastSuccess": []}
     own_change = [] if first(entry, "pwdReset") == "TRUE" else entry.get("pwdChangedTime", [])
     return max(
         (moment[:14] + "Z" for name in ("congvuLastAccess", "pwdLastSuccess", OPENED) for moment in entry.get(name, [])), default=""

@@ -7,6 +7,9 @@ Standard library only: it runs on the directory host too. Attributes: docs/archi
 from __future__ import annotations
 
 import datetime
+import unicodedata
+
+from congvu_mail.months import local_date
 
 _LIFTED = "đến "
 
@@ -27,7 +30,16 @@ def suspended(
         "congvuDocument": [document] if document else [],
         "congvuOffences": [str(int(offences or 0) + 1)],
         "congvuCompromised": ["TRUE"] if compromised else [],
+        "congvuRefusal": [refusal(now, reason)],
     }
+
+
+def refusal(now: str, reason: str) -> str:
+    """What the holder of a suspended mailbox is told at a login, in ASCII, since SMTP and old clients know nothing else."""
+    plain = unicodedata.normalize("NFD", reason.replace("đ", "d").replace("Đ", "D")).encode("ascii", "ignore").decode()
+    plain = "".join(letter if letter.isprintable() else " " for letter in plain)
+    since = f" tu {local_date(now):%d/%m/%Y}" if now else ""
+    return f"Hop thu dang tam khoa{since} (mailbox suspended): {plain[:200]}"
 
 
 def ended(now: str, reason: str, document: str) -> dict[str, list[str]]:
@@ -38,6 +50,7 @@ def ended(now: str, reason: str, document: str) -> dict[str, list[str]]:
         "congvuEnded": [now],
         "congvuReason": [reason],
         "congvuDocument": [document] if document else [],
+        "congvuRefusal": [],
         "congvuReopenRequest": [],
         "congvuRemovalApproved": [],
     }

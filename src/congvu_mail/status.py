@@ -37,7 +37,10 @@ RECORDS = {
         "Thử phục hồi",
         "xem nhật ký thử phục hồi trên máy (journalctl), rồi chạy thử lại; chưa thử được thì bản sao lưu chưa đáng tin",
     ),
+    "clock": ("Đồng hồ hằng ngày", "xem việc bị giữ lại: ansible-playbook playbooks/clock.yml --check (docs/lifecycle.md, mục 2)"),
 }
+# Not a problem on a new server: it runs the next morning.
+BEFORE_THE_FIRST = {"clock"}
 STATES = {"active": "đang dùng", "suspended": "tạm ngưng", "terminated": "chấm dứt"}
 KINDS = {"person": "cá nhân", "organisation": "cơ quan"}
 QUEUES = {"active": "đang gửi", "incoming": "mới nhận", "deferred": "hoãn", "hold": "giữ lại", "maildrop": "chờ nhận", "corrupt": "hỏng"}
@@ -185,7 +188,7 @@ def of_records(found: Any, now: float, _limits: Mapping[str, float]) -> Iterator
         if "error" in record:
             yield Row(topic, PROBLEM, f"không đọc được kết quả ({record['error']})", remedy)
         elif not record["time"]:
-            yield Row(topic, PROBLEM, "chưa có lần nào", remedy)
+            yield Row(topic, NOTICE if record["name"] in BEFORE_THE_FIRST else PROBLEM, "chưa có lần nào", remedy)
         else:
             when = datetime.fromisoformat(record["time"])
             done = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -153,6 +153,23 @@ def test_delegates_are_the_named_persons_else_the_head(settled):
     assert settled.box("SYT")["congvuDelegate"] == [dn["N1"]]
 
 
+def test_who_got_a_mailbox_by_hand_over_keeps_it_until_the_register_says_so(settled):
+    box, mine = settled.box("SYT-VP"), [f"uid={settled.box('N3')['uid'][0]},ou=mailboxes,dc=x"]
+    old = box["congvuDelegate"]
+    box.update(congvuDelegate=mine, congvuHandover=["2026-11-20 5/SYT ngày 20/11/2026"])
+    (row,) = settled.run().rows
+    assert (row.action, row.code) == ("undecided", "SYT-VP")
+    assert "đã bàn giao cho Đào Quang Huy (5/SYT ngày 20/11/2026), sổ đăng ký ghi Trần Hữu Nghĩa, Hà Thị Sen" in row.content
+    assert settled.box("SYT-VP")["congvuDelegate"] == mine
+    settled.row("SYT-VP")["delegates"] = "N3"
+    settled.run()
+    assert "congvuHandover" not in settled.box("SYT-VP"), "from now on the register is the truth again"
+    settled.box("SYT-VP").update(congvuHandover=["2026-11-20 5/SYT ngày 20/11/2026"])
+    settled.row("SYT-VP").update(delegates="N1 N2", decision_number="9/SYT", decision_date="21/11/2026")
+    settled.run()
+    assert settled.box("SYT-VP")["congvuDelegate"] == old, "a later document of the register is newer"
+
+
 @pytest.mark.parametrize(("access", "login", "delegates"), [("own_login", "TRUE", 0), ("delegates", "FALSE", 2), ("both", "TRUE", 2)])
 def test_access_to_an_organisation_mailbox(province, access, login, delegates):
     province.rules["organisation_access"] = access
@@ -454,7 +471,7 @@ def test_the_register_leaves_a_mailbox_as_an_act_does(settled, act):
         act == "terminate"
     )
     (line,) = lines(settled.plan())[f"register-{act}"]
-    said = ("congvuReason", "congvuDocument")
+    said = ("congvuReason", "congvuDocument", "congvuRefusal")
     wanted = {name: values for name, values in made.changes[0]["journal"]["after"].items() if name not in said}
     assert {name: line["after"][name] for name in wanted} == wanted
     assert set(line["after"]) <= {*wanted, *said}

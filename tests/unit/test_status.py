@@ -107,6 +107,7 @@ SERVICE = {"unit": "slapd", "load": "loaded", "active": "failed", "sub": "failed
         ({"certificates": [{"path": "/m.crt", "end": NOW - 1}]}, PROBLEM, ["ĐÃ HẾT HẠN"]),
         ({"certificates": [{"path": "/m.crt", "error": "openssl: no"}]}, PROBLEM, ["/m.crt: không đọc được"]),
         ({"records": [{"name": "backup", "hours": 26, "time": None}]}, PROBLEM, ["Sao lưu", "chưa có lần nào", "playbooks/backup.yml"]),
+        ({"records": [{"name": "clock", "hours": 26, "time": None}]}, NOTICE, ["Đồng hồ hằng ngày", "chưa có lần nào", "clock.yml"]),
         ({"records": [{"name": "restore_test", "hours": 1, "error": "no JSON"}]}, PROBLEM, ["Thử phục hồi", "no JSON"]),
         ({"directory": {"counts": []}}, NOTICE, ["chưa có hộp thư nào", "playbooks/accounts.yml"]),
         ({"directory": {"error": "ldapsearch: Can't contact LDAP server (-1)"}}, PROBLEM, ["Danh bạ", "Can't contact"]),

@@ -23,7 +23,7 @@ GIVEN = {"document_number": "12/SNV-VP", "document_date": TODAY, "received": TOD
 KEPT = ("congvuState", "congvuDelegate", "congvuDelivery", "userPassword", "pwdReset")
 STAMPS = (
     "SuspendedSince Reason Document Offences Notice Restored Ended Successor SuccessorUntil ResetDocument Compromised LastAccess Issued "
-    "LeaveUntil Exemption ReopenRequest RemovalApproved"
+    "LeaveUntil Exemption ReopenRequest RemovalApproved Refusal Handover"
 )
 
 
@@ -115,13 +115,14 @@ def sieve(system, account):
 
 
 def webmail(system, account):
-    """Status of the webmail's answer to a login: 302 leads in, 401 does not."""
+    """Status of the webmail's answer to a login (302 leads in, 401 does not), and its page."""
     url, ca = system.access["webmail_url"], system.access["ca_certificate"]
     _status, headers, page = fetch(system.address, url, ca)
     token = re.search(r'name="_token" value="([^"]+)"', page)[1]
     cookies = "; ".join(cookie.partition(";")[0] for cookie in headers.get_all("Set-Cookie"))
     form = {"_token": token, "_task": "login", "_action": "login", "_user": account["address"], "_pass": account["password"]}
-    return fetch(system.address, f"{url}?_task=login", ca, form, headers={"Cookie": cookies})[0]
+    status, _headers, page = fetch(system.address, f"{url}?_task=login", ca, form, headers={"Cookie": cookies})
+    return status, page
 
 
 def bind(system, account):
@@ -144,7 +145,7 @@ def doors(system, account):
         "pop3": lambda: str(system.pop3(account).stat()),
         "smtp": lambda: str(system.smtp("submission", account).noop()[0]),
         "sieve": lambda: sieve(system, account),
-        "webmail": lambda: str(webmail(system, account)),
+        "webmail": lambda: "{} {}".format(*webmail(system, account)),
         "ldap": lambda: bind(system, account),
     }
     with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:
@@ -166,6 +167,14 @@ def answered(system, account, expected):
     """Every door answers as expected."""
     found = doors(system, account)
     assert {door: words for door, words in expected.items() if words not in found[door]} == {}, found
+
+
+def told(system, account, reason):
+    """Every door is shut; who knows the password is told why, who does not is told nothing about the mailbox."""
+    answered(system, account, {**dict.fromkeys(SHUT, reason), "ldap": SHUT["ldap"]})
+    stranger = doors(system, {**account, "password": "khong-phai-mat-khau"})
+    assert {door: words for door, words in SHUT.items() if words not in stranger[door]} == {}, stranger
+    assert not any("tam khoa" in said or "suspended" in said for said in stranger.values()), stranger
 
 
 @pytest.mark.parametrize("name", ACTS)
@@ -215,7 +224,7 @@ def test_suspended_then_reinstated(system, victim, sender, policy):
     with pytest.raises((imaplib.IMAP4.abort, OSError)):
         for _ in range(50):
             session.noop()
-    answered(system, victim, SHUT)
+    told(system, victim, f"Hop thu dang tam khoa tu {datetime.date.fromisoformat(TODAY):%d/%m/%Y} (mailbox suspended): gui thu rac")
     assert act(system, "suspend", **given)[2] == 0, "the second time changed something"
 
     letter = compose(sender["address"], victim["address"], "Trong lúc tạm khóa")

@@ -68,7 +68,10 @@ def test_one_who_goes_on_is_blocked_on_every_port(system, attacker, receiver):
     listed = system.playbook("playbooks/blocks.yml")
     assert listed.returncode == 0, listed.stdout
     assert bad in listed.stdout
+    foretold = system.playbook("playbooks/blocks.yml", "--check", "-e", f"lift={bad}")
+    assert "changed=1" in foretold.stdout and f"sẽ bỏ chặn: {bad}" in foretold.stdout, foretold.stdout
     lifted = system.playbook("playbooks/blocks.yml", "-e", f"lift={bad}")
+    assert "changed=1" in lifted.stdout, "--check lifted the block"
     assert lifted.returncode == 0, lifted.stdout
     assert bad not in blocked(system)
     assert attacker(receiver["address"], [bad]) == ["NO"]

@@ -199,7 +199,8 @@ class Life:
             assert self.system.imap(self.account).select("INBOX")[0] == "OK"
             assert bind(self.system, self.account).startswith("dn:uid=")
         else:
-            assert "AUTHENTICATIONFAILED" in refusal(lambda: self.system.imap(self.account)).text
+            said = "Hop thu dang tam khoa" if state == "suspended" else "AUTHENTICATIONFAILED"
+            assert said in refusal(lambda: self.system.imap(self.account)).text
             assert "Invalid credentials (49)" in bind(self.system, self.account)
         letter = compose(self.sender["address"], self.address, f"Gửi hộp thư {state}")
 

@@ -98,11 +98,11 @@ class Result:
         self.rc, self.stdout, self.stderr = done.returncode, done.stdout, done.stderr
 
 
-def tool(words, who=None, password=None, scheme="ldaps", stdin=None):
+def tool(words, who=None, password=None, scheme="ldaps", stdin=None, port=""):
     """Run an LDAP tool on this machine against the server, with a simple bind (none: anonymous)."""
     name, *rest = shlex.split(words)
     bind = ["-D", who, "-w", password] if who else []
-    argv = [name, "-x", "-H", f"{scheme}://{os.environ['LDAP_SERVER']}", *bind, *rest]
+    argv = [name, "-x", "-H", f"{scheme}://{os.environ['LDAP_SERVER']}{port}", *bind, *rest]
     return Result(subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False))
 
 
@@ -176,6 +176,13 @@ def test_anonymous_gets_nothing():
 def test_only_active_mailboxes_with_a_login_of_their_own_prove_a_password(uid, password, gets_in):
     result = tool("ldapwhoami", dn(uid), password)
     assert result.rc == (0 if gets_in else 49), result.stderr
+
+
+@pytest.mark.parametrize(("uid", "password", "proved"), [("cuc", OWN, True), ("cuc", "wrong", False), ("so", OWN, False)])
+def test_a_suspended_mailbox_proves_its_password_on_a_port_of_its_own(uid, password, proved):
+    """There Dovecot learns whom it may tell the reason; everywhere else the password of a suspended mailbox is none."""
+    assert tool("ldapwhoami", dn(uid), password, port=":6360").rc == (0 if proved else 49)
+    assert tool("ldapwhoami", dn(uid), password).rc == 49
 
 
 def test_root_manages_every_database_over_the_socket(host):

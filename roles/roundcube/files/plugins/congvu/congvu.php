@@ -4,7 +4,7 @@
 /**
  * What a province's webmail needs beyond Roundcube itself:
  *
- * - the link to the password page on the login page, and a login error that says what to do;
+ * - the link to the password page on the login page, and a login error that says what to do, or why a mailbox is suspended;
  * - the Vietnamese texts that Roundcube's own translation lacks (texts/vi_VN.inc);
  * - names and addresses of a user from the directory at each login: his own, and those of the organisation mailboxes he is
  *   a delegate of; a mailbox with a new address keeps its settings and its own contacts;
@@ -39,6 +39,7 @@ class congvu extends rcube_plugin
         if ($this->rc->task === 'login' || empty($_SESSION['user_id'])) {
             $this->include_stylesheet('congvu.css');
             $this->add_hook('template_object_loginform', [$this, 'frame_login']);
+            $this->add_hook('login_failed', [$this, 'tell_refusal']);
         }
     }
 
@@ -49,6 +50,15 @@ class congvu extends rcube_plugin
         if ($url = $this->rc->config->get('congvu_password_url')) {
             $link = html::a(['href' => $url, 'id' => 'congvu-password'], rcube::Q($this->gettext('password_link')));
             $args['content'] .= html::p(['class' => 'congvu-password'], $link);
+        }
+        return $args;
+    }
+
+    /** Hook: who proved the password of a suspended mailbox reads what the mail server says of it; Roundcube by itself keeps that to its log. */
+    public function tell_refusal(array $args): array
+    {
+        if (preg_match('/Hop thu dang tam khoa.*$/', (string) $this->rc->get_storage()->get_error_str(), $said)) {
+            $this->rc->output->show_message($said[0], 'error', null, true, 30);
         }
         return $args;
     }
