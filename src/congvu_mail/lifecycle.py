@@ -317,9 +317,7 @@ class Run:
             if held:
                 self.rows.append(("Tạm khóa", first(entry, "mail"), shown(self.today), reason, "", "GIỮ LẠI"))
                 continue
-            deliver = self.config["rules"]["suspension"]["deliver_inbound"]["value"]
-            wanted = states.suspended(self.now, reason, "", deliver, offences=first(entry, "congvuOffences"))
-            self._quietly(dn, entry, "initial-password", wanted, "Tạm khóa", reason)
+            self._quietly(dn, entry, "initial-password", self._suspended(entry, reason, ""), "Tạm khóa", reason)
 
     def _password_months(self, entry: Entry) -> int | None:
         """After how many months a password has to be changed."""
