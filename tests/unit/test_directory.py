@@ -465,7 +465,9 @@ def test_the_register_leaves_a_mailbox_as_an_act_does(settled, act):
     order = {"mailbox": present.get("mail"), "reason": "thôi việc", "operator": "a", "document_number": "1/A", "document_date": day}
     orders = acts.read_orders({**order, "received": day, "signature_checked": True})
     now = NOW.astimezone(acts.VIETNAM)
-    made = acts.plan(act, orders, directory.Directory([present], []), acts.Rules.from_policy(policy, "dc=x"), CALENDAR, now)
+    made = acts.plan(
+        act, orders, directory.Directory([present], settled.export().ledger), acts.Rules.from_policy(policy, "dc=x"), CALENDAR, now
+    )
     settled.row("N2").update(status="left", leave_reason="thôi việc")
     settled.requests = [{"id": "1", "received": day, "act": "delete", "code": "N2", "document_number": "1/A", "document_date": day}] * (
         act == "terminate"
