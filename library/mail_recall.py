@@ -58,7 +58,8 @@ options:
   mail_root:
     description: >-
       Folder of the mailboxes' homes; empty when this host has none. All mailboxes that Dovecot knows are searched, the held mail
-      (namespace C(Quarantine/)) too, and the folders below it that belong to no mailbox any more (set aside by a restore, ended).
+      (namespace C(Quarantine/)) and the copies kept of organisations' mail (C(Record/)) too, and the folders below it that belong to no
+      mailbox any more (set aside by a restore, ended).
     type: str
     default: ""
   backup_config:
@@ -105,9 +106,9 @@ snapshots:
 FIELDS = "user mailbox mailbox-guid uid guid date.received size.physical hdr.message-id hdr.from hdr.subject"
 HEADER_BYTES = 262144
 SUMMED_AT_ONCE = 1048576
-# A search that could not look into every mailbox fails. Quarantine has one of its own: a search without "mailbox" leaves out namespaces
-# that are not listed, and so does one that asks for "*" or "Quarantine/*" together.
-PLACES = ([], ["mailbox", "Quarantine/*"])
+# A search that could not look into every mailbox fails. Held mail and kept copies have one each: a search without "mailbox" leaves out
+# namespaces that are not listed, and so does one that asks for "*" or "Quarantine/*" together.
+PLACES = ([], ["mailbox", "Quarantine/*"], ["mailbox", "Record/*"])
 
 
 def readable(header):
@@ -229,11 +230,14 @@ def drop_queued(copies):
 def stored(wanted, root):
     """Wanted messages in all mailboxes, with what doveadm needs to remove them."""
     found = []
-    addresses = {}
+    addresses, seen = {}, set()
     outs = [(place, run("doveadm", "-f", "json", "fetch", "-A", FIELDS, *place, *wanted.query())) for place in PLACES]
     for place, entry in [(place, entry) for place, out in outs for entry in json.loads(out)]:
-        if not wanted.meant(entry["hdr.message-id"], entry["hdr.from"], entry["hdr.subject"]):
+        copy = (entry["user"], entry["mailbox-guid"], entry["uid"])
+        # Without an archive Record/ may be a user's own folder, which the first search went through.
+        if copy in seen or not wanted.meant(entry["hdr.message-id"], entry["hdr.from"], entry["hdr.subject"]):
             continue
+        seen.add(copy)
         if entry["user"] not in addresses:
             addresses[entry["user"]] = run("doveadm", "user", "-f", "sieve_user_email", entry["user"]).decode().strip()
         path = next((p for p in files(root / entry["user"]) if p.name.split(":")[0] == entry["guid"]), None)

@@ -29,7 +29,8 @@ ACT = "recall"
 LONGEST = datetime.timedelta(days=7)
 SHOWN_AT_MOST = 50
 PLACES = {"mailbox": "hộp thư", "queue": "hàng đợi", "folder": "thư mục ngoài hộp thư"}
-HELD = "Quarantine/"
+# Folders of a mailbox that its user does not see, by the beginning of the name.
+HIDDEN = {"Quarantine": "khu cách ly", "Record": "bản lưu"}
 _MESSAGE_ID = re.compile(r"<?[^<>\s@]+@[^<>\s@]+>?\Z")
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+\Z")
 
@@ -184,7 +185,7 @@ def line(record: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
 def table(record: Mapping[str, Any], found: Mapping[str, Any], check: bool) -> list[str]:
     """What was found and done, in Vietnamese."""
     copies = found["copies"]
-    where = Counter("khu cách ly" if copy["folder"].startswith(HELD) else PLACES[copy["place"]] for copy in copies)
+    where = Counter(HIDDEN.get(copy["folder"].split("/")[0], PLACES[copy["place"]]) for copy in copies)
     told = ", ".join(f"{place} {number(count)}" for place, count in where.items())
     done = "Xem trước, chưa gỡ gì" if check else "Đã gỡ"
     lines = [

@@ -93,16 +93,16 @@ def test_policy_that_forbids_it():
 
 def test_evidence(tmp_path):
     record = plan(BY_ID, True, False, False, NOW)["record"]
-    held = COPY | {"folder": "Quarantine/Held"}
+    held, kept = COPY | {"folder": "Quarantine/Held"}, COPY | {"folder": "Record/2026-11"}
     snapshot = {"id": "0a1b2c3d", "time": "2026-11-21T01:00:00"}
     found = outcome([{"mx": {"copies": [], "left": 0, "outside": ["x@ngoai.vn"]}},
-                     {"box": {"copies": [COPY, held], "left": 0, "answers": 2, "snapshots": [snapshot]}}])  # fmt: skip
+                     {"box": {"copies": [COPY, held, kept], "left": 0, "answers": 2, "snapshots": [snapshot]}}])  # fmt: skip
     told = "\n".join(table(record, found, False))
-    assert "Đã gỡ: 2 bản của 1 thư, 1 hộp thư (hộp thư 1, khu cách ly 1)" in told
+    assert "Đã gỡ: 3 bản của 1 thư, 1 hộp thư (hộp thư 1, khu cách ly 1, bản lưu 1)" in told
     assert "ĐÃ RA NGOÀI hệ thống, phải báo nơi nhận tự xóa: x@ngoai.vn" in told
     assert "2 thư trả lời" in told and "0a1b2c3d (2026-11-21 01:00:00)" in told
     entry = line(record, found)
-    assert entry["result"] == "done" and entry["after"]["removed"] == 2 and entry["after"]["body_sha256"] == ["2" * 64]
+    assert entry["result"] == "done" and entry["after"]["removed"] == 3 and entry["after"]["body_sha256"] == ["2" * 64]
     path = write_evidence(tmp_path / "operations", record, found, "7:" + "a" * 64, NOW)
     assert path.stat().st_mode & 0o777 == 0o600
     assert json.loads(path.read_text(encoding="utf-8"))["journal_head"].startswith("7:")

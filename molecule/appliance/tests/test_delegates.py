@@ -75,6 +75,11 @@ def test_others_do_not(system, office, sender, receiver):
     person = {**sender, "address": f"{receiver['address']}*{sender['address']}"}
     assert "AUTHORIZATIONFAILED" in refusal(lambda: system.imap(stranger)).text
     assert "AUTHORIZATIONFAILED" in refusal(lambda: system.imap(person)).text
+    # An administrator is one of the others.
+    (administrator, *_more) = system.accounts("admin")
+    for address in (organisation["address"], receiver["address"]):
+        other = {**administrator, "address": f"{address}*{administrator['address']}"}
+        assert "AUTHORIZATIONFAILED" in refusal(lambda other=other: system.imap(other)).text
 
 
 def test_who_is_no_delegate_any_more_is_out_at_once(system, office):

@@ -58,6 +58,35 @@ def test_forwarding_to_state_bodies_is_taken(script, allowed):
     assert "requires 1 positional argument" in refusal(lambda: script.put("thu-loi", "redirect;")).text
 
 
+def test_the_webmail_refuses_it_with_the_reason(system, receiver):
+    """Both doors in the webmail: a filter that forwards, and forwarding beside an out-of-office reply."""
+    from webmail import browser, login, settle
+
+    url = system.access["webmail_url"]
+    with browser(system.address, [system.name, url.split("/")[2]], system.access["ca_certificate"]) as page:
+        login(page, url, receiver["address"], receiver["password"])
+        page.goto(f"{url}?_task=settings&_action=plugin.managesieve-vacation")
+        page.fill("#vacation_reason", "Tôi nghỉ phép.")
+        page.select_option("#vacation_status", "on")
+        page.select_option("#vacation_action", "copy")
+        page.fill("#action_target", "toi@gmail.com")
+        page.click("button.submit, button.save, .formbuttons button")
+        refused = page.locator("#messagestack .error")
+        refused.first.wait_for()
+        assert "chỉ được tự động chuyển tiếp tới địa chỉ của cơ quan nhà nước" in refused.first.inner_text()
+        page.goto(f"{url}?_task=settings&_action=plugin.managesieve-action&_framed=1&_nav=hide")
+        settle(page)
+        page.fill("#_name", "Chuyển về nhà")
+        page.select_option("#_join", "any")
+        page.select_option("#action_type0", "redirect_copy")
+        page.fill("#action_target0", "toi@gmail.com")
+        page.click("button.submit, button.save, .formbuttons button")
+        refused.first.wait_for()
+        assert "cơ quan nhà nước" in refused.first.inner_text()
+    home = system.run("doveadm", "user", "-f", "home", receiver["address"]).strip()
+    assert not system.run("grep", "-rl", "gmail", f"{home}/sieve", check=False)
+
+
 def test_a_colleague_gets_a_redirected_letter_byte_for_byte(system, script, sender, receiver, people):
     """What is signed stays valid: below the headers that the way adds, nothing changes."""
     third = people[2]

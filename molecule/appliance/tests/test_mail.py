@@ -3,6 +3,8 @@
 import re
 import smtplib
 import time
+import unicodedata
+import uuid
 from email.message import EmailMessage
 
 import dkim
@@ -21,6 +23,31 @@ def test_from_one_mailbox_to_another(system, sender, receiver, service):
     assert got["Subject"] == SUBJECT
     assert [part.get_filename() for part in got.iter_attachments()] == [FILE]
     assert not got["X-Congvu-Quarantine"]
+
+
+def test_both_ways_to_write_vietnamese_letters(system, sender, receiver):
+    """Composed and decomposed (NFC, NFD): subject, name of a file and folder stay as they came, and are found as they are written."""
+    found = {}
+    subject = f"Quyết định số {uuid.uuid4().hex[:8]}"
+    for form in ("NFC", "NFD"):
+        written = {word: unicodedata.normalize(form, word) for word in (subject, "Phụ lục kèm theo.odt", "Công văn đến")}
+        message = compose(sender["address"], receiver["address"], written[subject], attachments=[(written["Phụ lục kèm theo.odt"], b"x")])
+        system.send(message, sender["address"], [receiver["address"]], account=sender)
+        got = system.wait_for(receiver, message["Message-ID"])
+        assert got["Subject"] == written[subject]
+        assert [part.get_filename() for part in got.iter_attachments()] == [written["Phụ lục kèm theo.odt"]]
+        found[form] = written["Công văn đến"].encode("utf-7").decode().replace("+", "&")
+    session = system.imap(receiver)
+    session.select("INBOX")
+    for form in found:
+        session.literal = unicodedata.normalize(form, subject).encode()
+        assert len(session.search("UTF-8", "SUBJECT")[1][0].split()) == 1
+    for name in found.values():
+        assert session.create(f'"{name}"')[0] == "OK" and session.select(f'"{name}"')[0] == "OK"
+        assert session.append(f'"{name}"', None, None, b"Subject: x\r\n\r\nx\r\n")[0] == "OK"
+        assert f'"{name}"' in str(session.list()[1])
+    session.select("INBOX")
+    assert [session.delete(f'"{name}"')[0] for name in found.values()] == ["OK", "OK"]
 
 
 def test_every_protocol_reads_it(system, receiver):

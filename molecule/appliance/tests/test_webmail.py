@@ -68,6 +68,18 @@ def test_security_headers_and_redirect(system):
     assert "Đăng nhập" in text
 
 
+@pytest.mark.parametrize("unit", ["php*-fpm", "password-page"])
+def test_a_broken_in_web_application_reaches_nobody(system, unit):
+    """A process in the service's control group speaks to this system and to nobody else; beside it the way is open."""
+    (outside,) = system.run_outside("hostname", "-I").split()[:1]
+    group = system.run("systemctl", "show", "--value", "-p", "ControlGroup", f"{unit}.service").strip()
+    join = f"echo $$ >/sys/fs/cgroup{group}/cgroup.procs; "
+    knock = "timeout 2 bash -c ': </dev/tcp/{}/{}' 2>/dev/null && echo open || echo closed"
+    assert system.run("bash", "-c", knock.format(outside, 25)).strip() == "open"
+    assert system.run("bash", "-c", join + knock.format(outside, 25)).strip() == "closed"
+    assert system.run("bash", "-c", join + knock.format(system.name, 636)).strip() == "open"
+
+
 def test_mail_programs_find_their_settings(system):
     from webmail import fetch
 

@@ -29,7 +29,7 @@ def uid(number):
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
-AN, BINH, CUC, DUNG, SO, DAY, EM, GIANG, HOA, KHOA, LAN, MINH, NGA, PHUC, QUYEN = map(uid, range(1, 16))
+AN, BINH, CUC, DUNG, SO, DAY, EM, GIANG, HOA, KHOA, LAN, MINH, NGA, PHUC, QUYEN, VAN_THU = map(uid, range(1, 17))
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +222,13 @@ class Server:
         """The messages of a folder as doveadm finds them (quarantine too), parsed."""
         output = self.host.run(f"doveadm -f flow fetch -u {user} text mailbox '{folder}'").stdout
         return [email.message_from_string(text) for text in output.split("text=")[1:]]
+
+    def pop3_count(self, name):
+        """How many messages a POP3 client finds."""
+        client = self.pop3()
+        client.user(f"{name}@lab.test")
+        client.pass_(f"mat-khau-{name}")
+        return client.stat()[0]
 
     def ldap(self, change):
         """Change the directory as root."""
@@ -557,6 +564,76 @@ def test_spam_and_held_mail(server):
     assert any("bị giữ" in m.as_string() for m in server.mails(NGA, "INBOX"))
 
 
+def records(server, user):
+    """The copies that are kept of an organisation's mail."""
+    return [message.as_string() for message in server.mails(user, "Record/*")]
+
+
+def test_a_copy_of_all_mail_of_an_organisation_is_kept(server):
+    activate(server, "van-thu", "discard;\n")
+    assert replies(server.lmtp("cu.van-thu@lab.test", "đơn thư của công dân"))[0] == 250
+    assert replies(server.lmtp("van-thu@lab.test", "thư rác gửi cơ quan", "X-Spam: Yes\r\n"))[0] == 250
+    assert replies(server.lmtp(f"{VAN_THU}@luu-tru.invalid", "công văn đi"))[0] == 250
+    kept = records(server, VAN_THU)
+    assert [[text in copy for copy in kept] for text in ("đơn thư", "thư rác gửi", "công văn đi")] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ], "whatever the mailbox's own script does with it"
+    assert not server.mails(VAN_THU, "INBOX") and len(server.mails(VAN_THU, "Junk")) == 1
+    # People have none, and nobody has an address there but organisations.
+    for name, expected in ((AN, 550), (uid(99), 550), ("van-thu", 550)):
+        assert replies(server.lmtp(f"{name}@luu-tru.invalid", "chen vào"))[0] == expected
+    assert replies(server.lmtp("an@lab.test", "thư riêng"))[0] == 250
+    assert not records(server, AN)
+
+
+def test_the_copies_are_out_of_users_reach(server):
+    client = server.user("van-thu")
+    assert "Record" not in str(client.list('""', '"*"'))
+    month = server.host.check_output("date +%Y-%m")
+    for name in (f"Record/{month}", "Record", month):
+        status, data = client.select(f'"{name}"')
+        assert status == "NO" and b"doesn't exist" in data[0]
+        assert client.delete(f'"{name}"')[0] == "NO"
+    assert server.pop3_count("van-thu") == 0 and len(records(server, VAN_THU)) == 3
+
+
+def test_users_make_no_folders_where_nobody_looks(server):
+    """One of a hidden namespace's name would be a place that recall and audit do not see."""
+    client = server.user("khoa")
+    for name in ("Record", "Record/x", "Quarantine", "Quarantine/Held"):
+        assert client.create(f'"{name}"')[0] == "NO"
+        assert client.rename("Archive", f'"{name}"')[0] == "NO"
+    assert re.search(r'"/" Archive', str(client.list()))
+
+
+def test_a_full_mailbox_keeps_copies_all_the_same(server):
+    dn = f"uid={VAN_THU},ou=mailboxes,dc=lab,dc=test"
+    change = "dn: {}\nchangetype: modify\nreplace: congvuQuota\ncongvuQuota: {}\n"
+    before = len(records(server, VAN_THU))
+    server.ldap(change.format(dn, 1))
+    try:
+        assert replies(server.lmtp("van-thu@lab.test", "không còn chỗ"))[0] == 552
+        assert replies(server.lmtp(f"{VAN_THU}@luu-tru.invalid", "vẫn phải lưu"))[0] == 250
+        assert len(records(server, VAN_THU)) == before + 1, "what was refused has no copy, what was sent has one"
+    finally:
+        server.ldap(change.format(dn, 1073741824))
+
+
+def test_mail_waits_when_its_copy_cannot_be_kept(server):
+    folder = f"/srv/mail/{VAN_THU}/Record"
+    before = len(records(server, VAN_THU))
+    server.host.run_expect([0], f"mv {folder} {folder}.aside && touch {folder}")
+    try:
+        code, text = replies(server.lmtp("van-thu@lab.test", "chờ"))
+        assert code == 451, text
+    finally:
+        server.host.run_expect([0], f"rm {folder} && mv {folder}.aside {folder}")
+    assert replies(server.lmtp("van-thu@lab.test", "đi tiếp"))[0] == 250
+    assert len(records(server, VAN_THU)) == before + 1
+
+
 def learnt(server):
     """How many messages rspamd has learnt: (spam, ham). Its own statistics lag by up to half a minute."""
     counts = server.host.check_output("valkey-cli hmget RS learns_spam learns_ham").split("\n")
@@ -660,7 +737,7 @@ def test_log_is_clean(server):
     log = server.host.run('journalctl -u dovecot -o cat -p warning --since "$(systemctl show -P ActiveEnterTimestamp dovecot)"').stdout
     provoked = (
         "ldap|userdb lookup|Failed to lookup user|EHLO response line: Parameter is empty|Killed with signal 15|SIGHUP received"
-        "|learn: spam|sieve.*(learn|pipe)|Script terminated abnormally|127.0.0.1:14190"
+        "|learn: spam|sieve.*(learn|pipe)|Script terminated abnormally|127.0.0.1:14190|/etc/dovecot/nowhere/|/Record"
     )
     assert [line for line in log.splitlines() if not re.search(provoked, line)] == []
 

@@ -300,7 +300,14 @@ def test_a_user_sees_the_address_book_and_writes_only_his_password(uid):
     assert set(found[uid]) == ADDRESS_BOOK
     for base in (f"ou=ledger,{SUFFIX}", f"ou=services,{SUFFIX}", f"ou=policies,{SUFFIX}", "cn=accesslog", "cn=config"):
         assert not search(dn(uid), OWN, base=base), base
-    for attribute, value in (("congvuQuota", "1"), ("congvuState", "active"), ("pwdReset", "FALSE"), ("mail", "x@example.gov.vn")):
+    forwards = [(name, "a@gmail.com") for name in ("congvuSuccessor", "mailLocalAddress", "mail")] + [("congvuDelegate", dn("so"))]
+    for attribute, value in (
+        ("congvuQuota", "1"),
+        ("congvuState", "active"),
+        ("pwdReset", "FALSE"),
+        ("mail", "x@example.gov.vn"),
+        *forwards,
+    ):
         ldif = f"dn: {dn(uid)}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n"
         result = tool("ldapmodify", dn(uid), OWN, stdin=ldif)
         assert result.rc in (19, 50), (attribute, result.stderr)  # 19: the address would belong to nobody

@@ -322,6 +322,29 @@ def test_full_mailbox_is_refused_at_rcpt(host, address):
     host.run_expect([0], f"rm -r /srv/mail/{BINH}")
 
 
+@pytest.mark.parametrize(
+    ("port", "login", "sender", "recipient"),
+    [
+        (25, None, OUTSIDE, "nguyễn@lab.test"),
+        (25, None, "nguyễn@sub.lab.test", "an@lab.test"),
+        (587, "an", "an@lab.test", "nguyễn@lab.test"),
+        (587, "an", "an@lab.test", "nguyễn@outside.example"),
+    ],
+)
+def test_addresses_are_ascii(address, trust, port, login, sender, recipient):
+    """SMTPUTF8 is not offered; an address that comes without asking is refused before it is anywhere (docs/decisions)."""
+    with smtp(address, port, trust, login) as s:
+        assert not s.has_extn("smtputf8") and s.has_extn("8bitmime")
+        code, text = s.docmd("MAIL FROM:<an@lab.test> SMTPUTF8")
+        assert (code, text.split()[0]) == (555, b"5.5.4"), text
+        s.command_encoding = "utf-8"
+        code, text = s.docmd(f"MAIL FROM:<{sender}>")
+        if code == 250:
+            code, text = s.docmd(f"RCPT TO:<{recipient}>")
+        assert code == 553 and text.startswith(b"5.6.7"), text
+        assert b"Dia chi thu chi gom chu khong dau" in text
+
+
 def test_bad_envelope(address):
     with smtp(address) as s:
         assert envelope(s, "sender", "an@lab.test")[0] == 504
@@ -524,6 +547,34 @@ def test_notice_to_the_sender(host, address, trust, sink):
     assert "KHÔNG chuyển được" in text.get_content() and "nobody@wall.example" in text.get_content()
     assert report.get_content_type() == "message/delivery-status" and "Status: 5." in report.as_string()
     assert original.get_content_type() == "message/rfc822" and mark in original.as_string()
+
+
+def test_a_copy_of_all_mail_of_an_organisation_is_kept(host, address, trust, sink):
+    """In, by any address, and out, by whoever sends for it; one copy each, and none of what persons write to each other."""
+    record = f"/srv/mail/{OFFICE}/Record"
+    marks = {name: token() for name in ("in", "out", "outside", "own", "private")}
+    with smtp(address) as s:
+        s.sendmail(OUTSIDE, "sotaichinh@second.test", message(marks["in"], OUTSIDE))
+    with smtp(address, 587, trust, "an") as s:
+        s.sendmail("sotaichinh@lab.test", ["binh@lab.test", "an@lab.test"], message(marks["out"], "sotaichinh@lab.test"))
+        s.sendmail("sotaichinh@second.test", "friend@outside.example", message(marks["outside"], "sotaichinh@second.test"))
+        s.sendmail("an@lab.test", "sotaichinh@lab.test", message(marks["own"]))
+        s.sendmail("an@lab.test", "binh@lab.test", message(marks["private"]))
+    for name in ("in", "out", "outside", "own"):
+        assert len(arrives(host, marks[name], record)) == 1, name
+    assert arrives(host, marks["private"], "/srv/mail") and not found(host, marks["private"], f"{record} /srv/mail/{OFFICE}")
+    assert not found(host, marks["out"], f"/srv/mail/{OFFICE}/Maildir"), "not in the office's own folders"
+    wait_until(lambda: "is empty" in host.check_output("postqueue -p"), 40)
+
+
+def test_nobody_writes_into_the_archive(address, trust):
+    inside = f"{OFFICE}@luu-tru.invalid"
+    with smtp(address) as s:
+        code, text = envelope(s, OUTSIDE, inside)
+    assert code == 550 and text.startswith("5.1.1"), text
+    with smtp(address, 587, trust, "an") as s:
+        code, text = envelope(s, "an@lab.test", inside)
+    assert code == 550 and text.startswith("5.1.1"), text
 
 
 # --- Load
