@@ -460,7 +460,8 @@ class _Planner:
         if box.get("congvuState") == "suspended":  # done before; the document may have been missing
             return {"congvuDocument": _one(order.document or box.get("congvuDocument"))}
         deliver, offences = self.rules.deliver_suspended, box.get("congvuOffences")
-        wanted = states.suspended(self.now, order.reason, order.document, deliver, offences=offences, compromised=order.compromise)
+        lost = order.compromise and box.get("congvuLogin") == "TRUE"  # without a password of its own there is none to renew
+        wanted = states.suspended(self.now, order.reason, order.document, deliver, offences=offences, compromised=lost)
         return {**wanted, **_seen(box)}
 
     def _reinstate(self, order: Order, box: Mailbox) -> dict[str, list[str]]:

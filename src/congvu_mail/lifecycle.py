@@ -104,10 +104,13 @@ class Run:
     # --- the steps ---
 
     def carry_out(self, plan: clock.Plan) -> None:
-        """All steps of a plan, in order; one that fails ends those of its mailbox for today."""
+        """All steps of a plan, in order; one that fails ends those of its mailbox for today.
+
+        But a lock does not wait for a notice that could not be sent: it is tried again every day, and nothing is removed without it.
+        """
         failed: set[str] = set()
         for step in plan.steps:
-            if step.mailbox in failed:
+            if step.mailbox in failed and step.action != "lock":
                 continue
             try:
                 result = self._step(step)
@@ -167,10 +170,12 @@ class Run:
             "result": "done",
         }
         operations = [{"dn": dn, "expect": before, "replace": dict(wanted)}, *extra.get("operations", [])]
-        return self.store.carry_out({"operations": operations, "journal": line}, check)
+        changed = self.store.carry_out({"operations": operations, "journal": line}, check)
+        if not check and wanted.get("congvuState", ["active"]) != ["active"]:
+            self._kick(entry)  # now that nobody can log in again
+        return changed
 
     def _lock(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
-        self._kick(entry)
         return self._suspended(entry, step.reason, step.clause), {}
 
     def _suspended(self, entry: Entry, reason: str, document: str) -> dict[str, list[str]]:
@@ -183,7 +188,6 @@ class Run:
 
     def _end(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
         wanted = states.ended(self.now, step.reason, step.clause)
-        self._kick(entry)
         local_part = first(entry, "mail").partition("@")[0]
         ledger = f"congvuLocalPart={local_part},ou=ledger,{self.config['suffix']}"
         if self.store.entry(ledger).get("congvuCode") != entry.get("congvuCode"):  # the address is another's by now

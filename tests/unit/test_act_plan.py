@@ -145,6 +145,9 @@ def test_in_an_emergency_reason_and_operator_are_enough():
     late = plan("suspend", done)
     assert late.changes[0]["operations"][0]["replace"] == {"congvuDocument": ["12/SNV ngày 20/11/2026"]}
     assert problems(lambda: plan("reinstate", box(congvuState="suspended"), emergency="true"))
+    shared = box(congvuLogin="FALSE")  # opened by delegates: it has no password that could be renewed before it comes back
+    again = plan("reinstate", after(shared, acts.plan("suspend", orders, directory(shared), rules(), CALENDAR, NOW)))
+    assert again.changes[0]["operations"][0]["replace"]["congvuState"] == ["active"]
 
 
 def test_the_end_closes_the_address_for_ever_and_the_way_back_opens_it():

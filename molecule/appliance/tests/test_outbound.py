@@ -5,7 +5,7 @@ import re
 
 import pytest
 from mail import compose, wait_until
-from test_acts import borrowed, closed, journal, read
+from test_acts import borrowed, journal, read, told
 
 LIMITED = "/var/lib/rspamd/limited"
 REFUSALS = 20  # lifecycle_outbound_refusals
@@ -83,17 +83,17 @@ def test_who_goes_on_beyond_the_limit_is_locked_as_compromised(system, hijacked,
     wait_until(lambda: guard(system) and state(system, hijacked) == ["suspended"], 60, "the lock")
     found = read(system, hijacked["address"])[1]
     assert (found["congvuState"], found["congvuCompromised"]) == (["suspended"], ["TRUE"])
-    closed(system, hijacked)
+    told(system, hijacked, "(mailbox suspended): nghi bi chiem quyen")
     with pytest.raises((imaplib.IMAP4.abort, OSError)):
         for _ in range(50):
             reading.noop()
     assert [line["act"] for line in journal(system)[count:]] == ["suspend", "clock-notice"]
     lock, notice = journal(system)[-2:]
     assert lock["operator"] == "hệ thống (chống phát tán thư)" and f"bị từ chối {REFUSALS} lần trong 10 phút" in lock["reason"]
-    told = notice["after"]["sent"]
+    letters = notice["after"]["sent"]
     # The organisation above and the operator, who in some provinces are one.
-    assert told and policy["requests"]["mailbox"]["value"] in {one["to"] for one in told}
-    for one in told:
+    assert policy["requests"]["mailbox"]["value"] in {one["to"] for one in letters}
+    for one in letters:
         query = ("doveadm", "search", "-u", one["to"], "mailbox", "*", "header", "Message-ID", one["message_id"])
         wait_until(lambda query=query: system.run(*query).strip(), 30, f"the notice to {one['to']}")
         assert hijacked["address"] in one["text"] and "nghi bị chiếm quyền" in one["text"]
@@ -112,6 +112,6 @@ def test_nobody_is_put_under_suspicion_by_what_a_message_says(system, people, re
     )
     url = "http://127.0.0.1:11334/plugins/congvu/limited"
     assert "HTTP Error 401" in system.run("sh", "-c", 'python3 -c "$@" 2>&1', "sh", ask, url, f"User:{uid}", check=False)
-    told = system.run("sh", "-c", 'python3 -c "$@" Password:$(cat /etc/congvu-mail/filter.password)', "sh", ask, url)
-    assert uid not in told
+    listed = system.run("sh", "-c", 'python3 -c "$@" Password:$(cat /etc/congvu-mail/filter.password)', "sh", ask, url)
+    assert uid not in listed
     assert system.run("systemctl", "is-active", "congvu-outbound.timer").strip() == "active"

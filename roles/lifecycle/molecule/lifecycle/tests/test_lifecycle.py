@@ -120,6 +120,27 @@ def test_from_lock_to_removal(host, directory):
     assert intact(host)
 
 
+# The clock under rules that warn before they lock.
+EARLY = """import json, pathlib, sys
+from congvu_mail import lifecycle
+config = json.loads(lifecycle.CONFIG.read_text())
+config["rules"]["inactivity"]["stages"].insert(0, {"value": {"after": {"months": 2}, "action": "notice"}, "basis": "operator"})
+lifecycle.CONFIG = pathlib.Path("/run/early.json")
+lifecycle.CONFIG.write_text(json.dumps(config))
+sys.exit(lifecycle.main(["run"]))
+"""
+
+
+def test_a_lock_does_not_wait_for_a_warning(host, directory):
+    """The mail server is down: the warning cannot be sent, and the lock comes in time."""
+    directory.add("an", congvuIssued=stamp(190))
+    done = host.run(f"PYTHONPATH=/usr/local/lib/congvu-mail/python python3 -B -c {shlex.quote(EARLY)}")
+    said = json.loads(done.stdout)
+    assert (done.rc, said["done"]) == (1, {"lock": 1})
+    assert said["problems"][0].startswith("an@lab.test: Thông báo: không gửi được đến so@lab.test")
+    assert directory.get("an", "congvuState") == ["suspended"]
+
+
 def test_a_login_counts_on_whatever_protocol(host, directory):
     """What slapd notes of a bind as the user keeps the mailbox alive, and is kept when a new password takes it away."""
     directory.add("an", congvuIssued=stamp(400))
