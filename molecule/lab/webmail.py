@@ -225,8 +225,13 @@ def login(page: Page, url: str, address: str, password: str) -> None:
 
 
 def settle(page: Page) -> None:
-    """Wait until the page's own program runs and has what it asked for; clicks before that go nowhere."""
+    """After a page was asked for: wait until its own program runs and has what it needs; clicks before that go nowhere."""
     page.wait_for_load_state("networkidle")
+    idle(page)
+
+
+def idle(page: Page) -> None:
+    """After something happened within a page: wait until the webmail obeys again; while it loads something, it ignores clicks and keys."""
     page.wait_for_function("() => !window.rcmail || !rcmail.busy")
 
 
@@ -288,7 +293,7 @@ def select(page: Page, subject: str) -> None:
     page.locator("#messagelist tr.message", has_text=subject).first.click()
     shown = page.frame_locator("#messagecontframe").locator("h2.subject", has_text=subject)
     shown.wait_for()
-    settle(page)
+    idle(page)
 
 
 def logout(page: Page) -> None:

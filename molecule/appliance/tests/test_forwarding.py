@@ -66,6 +66,7 @@ def test_the_webmail_refuses_it_with_the_reason(system, receiver):
     with browser(system.address, [system.name, url.split("/")[2]], system.access["ca_certificate"]) as page:
         login(page, url, receiver["address"], receiver["password"])
         page.goto(f"{url}?_task=settings&_action=plugin.managesieve-vacation")
+        settle(page)
         page.fill("#vacation_reason", "Tôi nghỉ phép.")
         page.select_option("#vacation_status", "on")
         page.select_option("#vacation_action", "copy")

@@ -111,7 +111,7 @@ def test_search_of_the_directory(page, tmp_path):
     webmail.login(page, URL, BINH, password(BINH))
     page.goto(f"{URL}?_task=addressbook&_source=directory", wait_until="networkidle")
     for typed, found in SEARCHES.items():
-        webmail.settle(page)
+        webmail.idle(page)
         page.fill("input[name=_q]", typed)
         with page.expect_response(re.compile("_action=search")):
             page.keyboard.press("Enter")
