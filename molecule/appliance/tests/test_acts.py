@@ -367,6 +367,7 @@ def test_purged_only_with_an_archive_and_brought_back(system, victim, sender):
     ended = "20200101000000Z"
     ldap(system, "ldapmodify", stdin=f"dn: {victim['dn']}\nchangetype: modify\nreplace: congvuEnded\ncongvuEnded: {ended}\n")
 
+    system.run("systemctl", "start", "congvu-backup@run.service")  # where no backup was ever made nothing is removed
     approval = {"approve": victim["address"], "operator": "khanh", "document_number": "9/QĐ", "document_date": TODAY}
     system.run("mv", "/srv/backup", "/srv/backup.away")
     try:
