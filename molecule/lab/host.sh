@@ -18,7 +18,7 @@ root=$(cd "$here/../.." && pwd)
 network=congvu-mail
 subnet=10.201.0.0/24
 # Where podman takes addresses of hosts from: never the controller's.
-range=10.201.0.128/25
+range=10.201.0.128/26
 controller=10.201.0.1/24
 key=$root/build/lab/ssh/id_ed25519
 podman() { "$here/hostns.sh" podman "$@"; }
