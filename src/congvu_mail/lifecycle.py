@@ -178,11 +178,11 @@ class Run:
     def _lock(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
         return self._suspended(entry, step.reason, step.clause), {}
 
-    def _suspended(self, entry: Entry, reason: str, document: str) -> dict[str, list[str]]:
+    def _suspended(self, entry: Entry, reason: str, document: str, compromised: bool = False) -> dict[str, list[str]]:
         seen = last_access(entry)
         deliver = self.config["rules"]["suspension"]["deliver_inbound"]["value"]
         return {
-            **states.suspended(self.now, reason, document, deliver, offences=first(entry, "congvuOffences")),
+            **states.suspended(self.now, reason, document, deliver, offences=first(entry, "congvuOffences"), compromised=compromised),
             **({"congvuLastAccess": [seen]} if seen else {}),
         }
 
@@ -205,9 +205,7 @@ class Run:
     def suspend(self, uid: str, reason: str, operator: str) -> None:
         """Suspend a mailbox as compromised: with a password of its own it needs a new one before it is reinstated."""
         dn, entry = self.entries[uid]
-        wanted = self._suspended(entry, reason, "")
-        if first(entry, "congvuLogin") == "TRUE":
-            wanted["congvuCompromised"] = ["TRUE"]
+        wanted = self._suspended(entry, reason, "", compromised=first(entry, "congvuLogin") == "TRUE")
         self._change(dn, entry, "suspend", wanted, reason, operator=operator)
         self.entries[uid] = (dn, {**entry, **wanted})
 
