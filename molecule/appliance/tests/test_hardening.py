@@ -155,11 +155,15 @@ def test_tls(system, auditors, port):
     system.run_outside("sh", "-c", "cat >/root/ca.crt", stdin=system.run("cat", "/etc/congvu-mail/tls/ca.crt"))
     options = "--quiet --color 0 --warnings off --nodns none --disable-rating --severity LOW --add-ca /root/ca.crt --overwrite"
     options = [*options.split(), "--jsonfile", "/root/tls.json", "--ip", system.address, *start, *checks]
-    system.run_outside("testssl", *options, f"{system.name}:{port}", check=False)  # its status counts findings
-    rows = json.loads(system.run_outside("cat", "/root/tls.json"))
+    for _ in range(3):  # a connection the machine was too busy to make proves nothing: the port is asked again
+        system.run_outside("testssl", *options, f"{system.name}:{port}", check=False)  # its status counts findings
+        rows = json.loads(system.run_outside("cat", "/root/tls.json"))
+        unmade = [row for row in rows if row["id"] == "scanProblem" or "connect problem" in row["finding"]]
+        if not unmade:
+            break
+    assert unmade == []
     # What the tool says of itself: its OpenSSL has no GOST, it cannot tell what service this is, it has no socat.
     rows = [row for row in rows if row["id"] not in ("engine_problem", "service") and "Need socat" not in row["finding"]]
-    assert [row for row in rows if row["id"] == "scanProblem"] == []
     check("testssl.sh", {(row["id"], str(port)): row["finding"] for row in rows})
 
 
