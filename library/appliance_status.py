@@ -47,14 +47,14 @@ options:
     default: []
   records:
     description: >-
-      Files in which a regular job leaves its result as a JSON object C({time, result, detail}) (ISO 8601; C(ok) or C(failed);
-      text).
+      Files in which a regular job leaves its result as a JSON object C({time, result, detail}) (ISO 8601; C(ok), C(notice) or
+      C(failed); text).
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: What the job does, C(backup), C(restore_test) or C(clock).
+        description: What the job does, C(backup), C(restore_test), C(clock) or C(forwarding).
         type: str
         required: true
       path:

@@ -37,10 +37,14 @@ RECORDS = {
         "Thử phục hồi",
         "xem nhật ký thử phục hồi trên máy (journalctl), rồi chạy thử lại; chưa thử được thì bản sao lưu chưa đáng tin",
     ),
+    "forwarding": (
+        "Chuyển tiếp",
+        "thư không ra ngoài và còn trong hộp thư; xem của ai: journalctl -u congvu-forward-check; nhắc chủ hộp thư bỏ lệnh chuyển tiếp",
+    ),
     "clock": ("Đồng hồ hằng ngày", "xem việc bị giữ lại: ansible-playbook playbooks/clock.yml --check (docs/lifecycle.md, mục 2)"),
 }
 # Not a problem on a new server: it runs the next morning.
-BEFORE_THE_FIRST = {"clock"}
+BEFORE_THE_FIRST = {"clock", "forwarding"}
 STATES = {"active": "đang dùng", "suspended": "tạm ngưng", "terminated": "chấm dứt"}
 KINDS = {"person": "cá nhân", "organisation": "cơ quan"}
 QUEUES = {"active": "đang gửi", "incoming": "mới nhận", "deferred": "hoãn", "hold": "giữ lại", "maildrop": "chờ nhận", "corrupt": "hỏng"}
@@ -194,7 +198,9 @@ def of_records(found: Any, now: float, _limits: Mapping[str, float]) -> Iterator
             done = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
             text = f"lần cuối {moment(done)}, cách đây {span(max(0, now - done))}"
             text += f"; {record['detail']}" if record["detail"] else ""
-            if record["result"] != "ok":
+            if record["result"] == "notice":
+                yield Row(topic, NOTICE, text, remedy)
+            elif record["result"] != "ok":
                 yield Row(topic, PROBLEM, f"THẤT BẠI, {text}", remedy)
             elif now - done > record["hours"] * 3600:
                 yield Row(topic, PROBLEM, f"QUÁ HẠN {number(record['hours'])} giờ, {text}", remedy)

@@ -108,6 +108,16 @@ SERVICE = {"unit": "slapd", "load": "loaded", "active": "failed", "sub": "failed
         ({"certificates": [{"path": "/m.crt", "error": "openssl: no"}]}, PROBLEM, ["/m.crt: không đọc được"]),
         ({"records": [{"name": "backup", "hours": 26, "time": None}]}, PROBLEM, ["Sao lưu", "chưa có lần nào", "playbooks/backup.yml"]),
         ({"records": [{"name": "clock", "hours": 26, "time": None}]}, NOTICE, ["Đồng hồ hằng ngày", "chưa có lần nào", "clock.yml"]),
+        ({"records": [{"name": "forwarding", "hours": 26, "time": None}]}, NOTICE, ["Chuyển tiếp", "chưa có lần nào"]),
+        (
+            {
+                "records": [
+                    {"name": "forwarding", "hours": 26, "time": "2026-11-22T05:30:00+07:00", "result": "notice", "detail": "1 bộ lọc"}
+                ]
+            },
+            NOTICE,
+            ["Chuyển tiếp", "1 bộ lọc", "congvu-forward-check"],
+        ),
         ({"records": [{"name": "restore_test", "hours": 1, "error": "no JSON"}]}, PROBLEM, ["Thử phục hồi", "no JSON"]),
         ({"directory": {"counts": []}}, NOTICE, ["chưa có hộp thư nào", "playbooks/accounts.yml"]),
         ({"directory": {"error": "ldapsearch: Can't contact LDAP server (-1)"}}, PROBLEM, ["Danh bạ", "Can't contact"]),

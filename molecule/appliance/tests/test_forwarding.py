@@ -1,5 +1,6 @@
 """Mail is forwarded automatically to state bodies only: refused when it is set up, and again when mail flows."""
 
+import json
 import re
 
 import pytest
@@ -119,6 +120,45 @@ def test_an_old_script_that_forwards_outside_does_nothing(system, sender, receiv
         assert not system.run_outside("grep", "-rlF", message["Message-ID"], outside["maildir"], check=False)
     finally:
         system.run("sh", "-c", f"rm -f {home}/.dovecot.sieve {home}/.dovecot.svbin")
+
+
+def test_the_owner_of_an_old_script_is_told_once(system, script, receiver):
+    """By the daily check, in the mailbox; the script cannot be set to work again, and status.yml tells the operator."""
+    home, check = system.run("doveadm", "user", "-f", "home", receiver["address"]).strip(), "/var/lib/congvu-mail/forwarding/check.json"
+    told = ("mailbox", "INBOX", "header", "Subject", "Bộ lọc chuyển tiếp thư của bạn không còn hiệu lực")
+
+    def put(address):
+        line = f'cat >{home}/sieve/thu-cu.sieve && ln -sf sieve/thu-cu.sieve {home}/.dovecot.sieve && chown -h vmail: "$0" "$1"'
+        names = (f"{home}/sieve/thu-cu.sieve", f"{home}/.dovecot.sieve")
+        system.run("sh", "-c", line, *names, stdin=f'# "a@gmail.com"\nredirect "{address}";\n')
+
+    def checked():
+        """The record after one more run, and how many notices there are."""
+        system.run("systemctl", "start", "congvu-forward-check.service")
+        record = json.loads(system.run("cat", check))
+        return record["result"], home.rpartition("/")[2] in record["told"], len(found())
+
+    def found():
+        return system.run("doveadm", "search", "-u", receiver["address"], *told).splitlines()
+
+    put("a@gov.vn")
+    assert checked()[1:] == (False, 0), "a script that is allowed"
+    put("toi@gmail.com")
+    assert "tới toi@gmail.com: chỉ được" in refusal(lambda: script.command('SETACTIVE "thu-cu"')).text
+    try:
+        assert [checked() for _ in range(2)] == [("notice", True, 1)] * 2
+        number = system.run("doveadm", "fetch", "-u", receiver["address"], "hdr.message-id", *told).split()[-1]
+        message = system.find(receiver, number)
+        assert message["To"] == receiver["address"] and message["Auto-Submitted"] == "auto-generated"
+        assert "Bộ lọc “thu-cu”" in message.get_content() and "thư tới toi@gmail.com: chỉ được" in message.get_content()
+        put("khac@gmail.com")
+        assert checked() == ("notice", True, 2), "another text of the script"
+        status = system.playbook("playbooks/status.yml").stdout
+        assert re.search(r"Chuyển tiếp\s*\|.*LƯU Ý.*", status), status[-3000:]
+    finally:
+        system.run("rm", "-f", f"{home}/sieve/thu-cu.sieve", f"{home}/.dovecot.sieve")
+        system.run("doveadm", "expunge", "-u", receiver["address"], *told)
+    assert checked()[1:] == (False, 0)
 
 
 def test_a_citizen_outside_gets_the_vacation_reply(system, script, receiver):
