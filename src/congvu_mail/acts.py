@@ -8,9 +8,8 @@ pure data: rows for people, changes for ``mailbox_store``. An act that was done 
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from congvu_mail import cells, states
 from congvu_mail.columns import aligned
 from congvu_mail.directory import Directory, Mailbox, to_ldap_time
 from congvu_mail.months import VIETNAM, shown
+from congvu_mail.registers import read_table
+from congvu_mail.roster import Problem
 from congvu_mail.working_days import Calendar, CalendarError, received_on
 
 
@@ -169,22 +170,18 @@ def read_orders(given: Mapping[str, Any], batch: str | Path | None = None) -> li
 def _rows(path: Path, given: Mapping[str, Any]) -> tuple[list[tuple[str, Mapping[str, Any]]], list[str]]:
     if given.get("mailbox"):
         return [], ["mailbox và batch cùng được ghi: chỉ ghi một"]
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        return [], [f"{path}: không đọc được ({error}). Cách sửa: ghi đường dẫn của một tệp CSV UTF-8"]
-    header = content.split("\n", 1)[0]
-    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=";" if header.count(";") > header.count(",") else ",")
-    columns = [cells.text(name) for name in reader.fieldnames or ()]
-    reader.fieldnames = columns
-    if "mailbox" not in columns:
-        return [], [f"{path}, dòng 1: không có cột mailbox. Các cột được dùng: {', '.join(FIELDS)}"]
-    rows = []
-    for row in reader:
-        said = {name: value for name, value in row.items() if name in FIELDS and cells.text(value)}
-        if any(cells.text(value) for value in row.values() if isinstance(value, str)):
-            rows.append((f"{path.name}, dòng {reader.line_num}", {**given, **said}))
-    return rows, [] if rows else [f"{path}: không có dòng nào"]
+    found: list[Problem] = []
+    table = read_table("batch", path, tuple(FIELDS), ("mailbox",), found)
+    problems = [str(problem) for problem in found]
+    for name in table.columns:
+        # Columns of their own are welcome, but a name misspelt would let its value be taken from the command line, or from nowhere.
+        meant = [] if name in FIELDS else difflib.get_close_matches(name, FIELDS, 1, 0.75)
+        problems += [f"{path.name}: không có biến {name}; sửa thành {meant[0]}, hoặc bỏ cột đó"] if meant else []
+    rows = [
+        (f"{path.name}, dòng {line}", {**given, **{name: row[name] for name in FIELDS if row[name]}})
+        for line, row in zip(table.lines, table.rows, strict=True)
+    ]
+    return rows, problems or ([] if rows else [f"{path}: không có dòng nào"])
 
 
 def _order(place: str, source: Mapping[str, Any], problems: list[str]) -> Order:

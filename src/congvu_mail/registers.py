@@ -192,14 +192,20 @@ def _file_problem(name: str, path: Path, message: str, remedy: str, line: int = 
 
 
 def _read_table(name: str, path: Path, problems: list[Problem]) -> Table:
-    table = Table(name, path, COLUMNS[name])
-    if not path.exists():
-        if name in ("organisations", "people"):
-            problems.append(_file_problem(name, path, "không có tệp này", "thêm tệp, ít nhất có dòng tiêu đề"))
+    if not path.exists() and name not in ("organisations", "people"):
+        return Table(name, path, COLUMNS[name])
+    return read_table(name, path, COLUMNS[name], REQUIRED[name], problems)
+
+
+def read_table(name: str, path: Path, columns: Sequence[str], required: Sequence[str], problems: list[Problem]) -> Table:
+    """One CSV file as spreadsheets write them (UTF-8, with comma or semicolon); what is wrong with it is added to ``problems``."""
+    table = Table(name, path, tuple(columns))
+    if not path.is_file():
+        problems.append(_file_problem(name, path, "không có tệp này", "thêm tệp, ít nhất có dòng tiêu đề"))
         return table
     content = _decoded(name, path, problems)
     if content is not None:
-        _parse(table, content, problems)
+        _parse(table, required, content, problems)
     return table
 
 
@@ -230,12 +236,12 @@ def _decoded(name: str, path: Path, problems: list[Problem]) -> str | None:
         return None
 
 
-def _header(name: str, content: str) -> tuple[str, int] | None:
+def _header(columns: Sequence[str], content: str) -> tuple[str, int] | None:
     """Delimiter of the file and the number of lines before its header; None when there is no header."""
     for skipped, line in enumerate(content.splitlines()[:20]):
         if line.strip(" ,;\t") and not line.lower().startswith("sep="):
             counts = {
-                delimiter: len({text(cell).lower() for cell in next(csv.reader([line[:10000]], delimiter=delimiter))} & set(COLUMNS[name]))
+                delimiter: len({text(cell).lower() for cell in next(csv.reader([line[:10000]], delimiter=delimiter))} & set(columns))
                 for delimiter in ",;"
             }
             best = max(counts, key=lambda delimiter: counts[delimiter])
@@ -243,17 +249,17 @@ def _header(name: str, content: str) -> tuple[str, int] | None:
     return None
 
 
-def _parse(table: Table, content: str, problems: list[Problem]) -> None:
-    name, path = table.name, table.path
-    found = _header(name, content[:100000])
+def _parse(table: Table, required: Sequence[str], content: str, problems: list[Problem]) -> None:
+    name, path, columns = table.name, table.path, table.columns
+    found = _header(columns, content[:100000])
     if not found:
         shown = content[:60].splitlines()
         problems.append(
             _file_problem(
                 name,
                 path,
-                f"không có dòng tiêu đề với các cột {', '.join(REQUIRED[name])}",
-                f"dòng đầu ghi tên cột; các cột: {', '.join(COLUMNS[name])}",
+                f"không có dòng tiêu đề với các cột {', '.join(required)}",
+                f"dòng đầu ghi tên cột; các cột: {', '.join(columns)}",
                 1,
                 shown[0] if shown else "",
             )
@@ -267,12 +273,12 @@ def _parse(table: Table, content: str, problems: list[Problem]) -> None:
     header = [text(cell).lower() for cell in cells_of_header]
     if not header_line:
         return
-    wrong = [f"thiếu cột {column}" for column in REQUIRED[name] if column not in header]
+    wrong = [f"thiếu cột {column}" for column in required if column not in header]
     wrong += [f"cột {column} ghi hai lần" for column in sorted({c for c in header if c and header.count(c) > 1})]
     if wrong:
         problems.append(_file_problem(name, path, "; ".join(wrong), "sửa dòng tiêu đề", header_line, delimiter.join(header)))
         return
-    empty = dict.fromkeys(COLUMNS[name], "")
+    empty = dict.fromkeys(columns, "")
     table.columns = tuple(empty) + tuple(column for column in header if column and column not in empty)
     for line, record in _records(reader, table, content, problems):
         values = [text(cell) if cell else "" for cell in record]

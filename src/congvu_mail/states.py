@@ -6,12 +6,14 @@ Standard library only: it runs on the directory host too. Attributes: docs/archi
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import re
 import unicodedata
 
 from congvu_mail.months import local_date
 
-_LIFTED = "đến "
+_LIFTED = re.compile(r"đến (\d{4}-\d\d-\d\d): ")
 
 
 def suspended(
@@ -58,9 +60,12 @@ def ended(now: str, reason: str, document: str) -> dict[str, list[str]]:
 
 def lifted(exemption: str, day: datetime.date) -> str:
     """``congvuExemption`` after an exemption ended on a day, from which the time without use counts anew."""
-    return f"{_LIFTED}{day.isoformat()}: {exemption}"
+    return f"đến {day.isoformat()}: {exemption}"
 
 
 def exempt_until(exemption: str) -> datetime.date | None:
-    """The day on which an exemption ended; None for one in force, and for none."""
-    return datetime.date.fromisoformat(exemption[len(_LIFTED) :][:10]) if exemption.startswith(_LIFTED) else None
+    """The day on which an exemption ended; None for one in force, whatever words its reason begins with, and for none."""
+    found = _LIFTED.match(exemption)
+    with contextlib.suppress(ValueError):  # words of an operator, no day of ours
+        return datetime.date.fromisoformat(found[1]) if found else None
+    return None

@@ -205,9 +205,33 @@ def test_a_file_of_many_with_everything_that_is_wrong(tmp_path):
     assert [order.reason for order in orders] == ["nghỉ hưu", "x", "y"]
     found = problems(lambda: acts.plan("suspend", orders, directory(box()), rules(), CALENDAR, NOW))
     assert [problem.partition(":")[0] for problem in found] == ["nghi.csv, dòng 3", "nghi.csv, dòng 5"]
-    assert "không có cột mailbox" in problems(lambda: acts.read_orders(GIVEN, ROOT / "registers/quang-tri/requests.csv"))[0]
+    assert "thiếu cột mailbox" in problems(lambda: acts.read_orders(GIVEN, ROOT / "registers/quang-tri/requests.csv"))[0]
     assert problems(lambda: acts.read_orders({**GIVEN, "mailbox": "a@b"}, batch))
     assert "dấu nháy" in problems(lambda: acts.read_orders({**GIVEN, "_raw_params": "hưu"}))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("mailbox,reason\nan@example.vn,nghỉ hưu, theo nguyện vọng\n", "dòng 2, cột (cả dòng), giá trị “theo nguyện vọng”: nhiều ô hơn"),
+        ("mailbox,reason,reason\nan@example.vn,một,hai\n", "cột reason ghi hai lần"),
+        ("mailbox,request-only\nan@example.vn,true\n", "không có biến request-only; sửa thành request_only"),
+        ('mailbox,reason\nan@example.vn,"mở mà không đóng\n', "không đọc được như CSV"),
+        ("mailbox\n\n", "không có dòng nào"),
+    ],
+)
+def test_a_file_that_says_something_else_than_was_meant(tmp_path, text, said):
+    """A value lost to a comma, to a column written twice or misspelt, would be an act for another reason, or another act."""
+    batch = tmp_path / "nghi.csv"
+    batch.write_text(text, encoding="utf-8")
+    assert said in problems(lambda: acts.read_orders(GIVEN, batch))[0]
+
+
+def test_a_file_as_spreadsheets_write_it(tmp_path):
+    batch = tmp_path / "nghi.csv"
+    batch.write_text('\ufeffsep=;\r\nSTT;Mailbox;reason\r\n1;an@example.vn;"nghi\u0309; theo ""đơn"""\r\n;;\r\n', encoding="utf-8")
+    (order,) = acts.read_orders(GIVEN, batch)
+    assert (order.place, order.mailbox, order.reason) == ("nghi.csv, dòng 3", "an@example.vn", 'nghỉ; theo "đơn"')
 
 
 @pytest.mark.parametrize("day", ["31/02/2026", "mai", "2026-13-01"])
@@ -239,4 +263,6 @@ def test_an_exemption_without_a_last_day_and_its_end():
     assert states.exempt_until(over.get("congvuExemption")) == NOW.date()
     assert plan("exempt", over, lift="true").changes == [], "lifted twice"
     assert "không được miễn" in problems(lambda: plan("exempt", present, lift="true"))[0]
+    for reason in ("đến khi hết thai sản", "đến 2027-02-30: học tập", "đến "):
+        assert states.exempt_until(after(present, plan("exempt", present, reason=reason)).get("congvuExemption")) is None
     assert "lift không dùng" in problems(lambda: plan("suspend", present, lift="true"))[0]
