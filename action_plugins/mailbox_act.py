@@ -16,6 +16,7 @@ from __future__ import annotations
 import datetime
 import gc
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
             if export.get("failed"):
                 raise AnsibleActionFail(f"chưa làm gì: {export.get('msg')}")
             present = directory.Directory.load(export["content"])
-            return acts.plan(given["act"], orders, present, rules, calendar, now, given.get("closing") or "")
+            return acts.plan(given["act"], orders, present, rules, calendar, now, given.get("closing") or "", self._task.check_mode)
         except (acts.ActError, CalendarError) as error:
             raise AnsibleActionFail(str(error)) from None
 
@@ -114,5 +115,7 @@ class ActionModule(ActionBase):
             "journal_head": head,
             "sealed": sealed,
         }
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        # Why somebody's mailbox was closed is nobody else's business on this machine.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(json.dumps(content, ensure_ascii=False, indent=1) + "\n")
         return str(path)

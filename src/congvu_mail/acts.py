@@ -18,7 +18,7 @@ from typing import Any
 from congvu_mail import cells, states
 from congvu_mail.columns import aligned
 from congvu_mail.directory import Directory, Mailbox, to_ldap_time
-from congvu_mail.months import VIETNAM, shown
+from congvu_mail.months import VIETNAM, local_date, shown
 from congvu_mail.registers import read_table
 from congvu_mail.roster import Problem
 from congvu_mail.working_days import Calendar, CalendarError, received_on
@@ -146,7 +146,7 @@ class Order:
     @property
     def document(self) -> str:
         """Number and date, as Vietnam cites a document."""
-        if not self.document_number:
+        if not self.document_number or not self.document_date:
             return ""
         return f"{self.document_number} ngày {shown(datetime.date.fromisoformat(self.document_date))}"
 
@@ -267,10 +267,17 @@ class Plan:
 
 
 def plan(
-    name: str, orders: Sequence[Order], directory: Directory, rules: Rules, calendar: Calendar, now: datetime.datetime, closing: str = ""
+    name: str,
+    orders: Sequence[Order],
+    directory: Directory,
+    rules: Rules,
+    calendar: Calendar,
+    now: datetime.datetime,
+    closing: str = "",
+    check: bool = False,
 ) -> Plan:
-    """What the act ``name`` changes. :class:`ActError` lists all that is wrong, for all mailboxes."""
-    return _Planner(name, orders, directory, rules, calendar, now, closing).run()
+    """What the act ``name`` changes; with ``check`` the table says what would be. :class:`ActError` lists all that is wrong, for all."""
+    return _Planner(name, orders, directory, rules, calendar, now, closing, check).run()
 
 
 class _Planner:
@@ -283,7 +290,9 @@ class _Planner:
         calendar: Calendar,
         now: datetime.datetime,
         closing: str,
+        check: bool,
     ) -> None:
+        self.doing = "sẽ làm" if check else "đã làm"
         self.name, self.act, self.orders, self.rules, self.calendar = name, ACTS[name], orders, rules, calendar
         self.closing = datetime.time.fromisoformat(closing) if closing else None
         self.today = now.astimezone(VIETNAM).date()
@@ -421,7 +430,7 @@ class _Planner:
         if "congvuState" in differing:
             operations += self._ledger(box)
         due, late = self._due(order)
-        result = "đã làm" if differing else DONE_BEFORE
+        result = self.doing if differing else DONE_BEFORE
         remarks = [result, *([late] if late else [])]
         if self.act.state and not changed.get("congvuDocument", box.attributes.get("congvuDocument")):
             remarks.append(MISSING)
@@ -438,7 +447,8 @@ class _Planner:
         self.plan.rows.append(Row(self.act.title, box.get("mail"), box.get("cn"), before, after, order.document, due, "; ".join(remarks)))
         if "congvuResetDocument" in differing:
             self.plan.passwords.append(self._recipient(box))
-        if self.act.state in ("suspended", "terminated") or (self.name in ("reset-password", "handover") and differing):
+        # Also when it was done before: that run may have been killed before the sessions ended.
+        if self.act.state in ("suspended", "terminated") or self.name in ("reset-password", "handover"):
             self.plan.ending.append(box.get("uid"))
         if differing:
             line = {
@@ -581,4 +591,4 @@ def _day(iso: str) -> str:
 
 
 def _moment(generalized: str) -> str:
-    return f"ngày {generalized[6:8]}/{generalized[4:6]}/{generalized[:4]}"
+    return f"ngày {shown(local_date(generalized))}"

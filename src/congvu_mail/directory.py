@@ -238,6 +238,16 @@ class Plan:
     def counts(self) -> Counter[str]:
         return Counter(row.action for row in self.rows)
 
+    @property
+    def ending(self) -> list[str]:
+        """The uids whose sessions have to end: who may not log in any more, and mailboxes that others may open from now on."""
+        found = []
+        for operation in (one for stage in self.stages for one in stage):
+            changed = operation.get("journal", {}).get("after", {})
+            if changed.get("congvuState", ["active"]) != ["active"] or "congvuDelegate" in changed:
+                found.append(operation["dn"].partition(",")[0].removeprefix("uid="))
+        return found
+
     def over_guard(self, percent: float) -> str:
         """Why the plan takes away too much at once; empty when it does not. Three are always allowed."""
         counts = self.counts()

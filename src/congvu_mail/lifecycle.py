@@ -196,9 +196,13 @@ class Run:
         return wanted, {"operations": [{"dn": ledger, "replace": closed}]}
 
     def _kick(self, entry: Entry) -> None:
-        """End the sessions where Dovecot is on this host; elsewhere a session that lasted for months ends by itself."""
+        """End the sessions where Dovecot is on this host; elsewhere a session that lasted for months ends by itself.
+
+        Those in this mailbox, and those that its holder opened in organisations' mailboxes as their delegate.
+        """
         if doveadm := shutil.which("doveadm", path="/usr/bin"):
-            subprocess.run([doveadm, "kick", first(entry, "uid")], capture_output=True, check=False, timeout=30)
+            for whose in ([], ["-f", "user_login"]):
+                subprocess.run([doveadm, "kick", *whose, first(entry, "uid")], capture_output=True, check=False, timeout=30)
 
     # --- a mailbox that somebody else uses (outbound.py) ---
 

@@ -123,6 +123,22 @@ def test_a_second_time_changes_nothing(name):
     assert problems(lambda: plan(name, done, document_number="99/X")), "another document is another act"
 
 
+def test_the_day_of_a_suspension_is_one_of_viet_nam():
+    """At two in the morning it is still yesterday in UTC."""
+    present = box(congvuState="suspended", congvuSuspendedSince="20261122190000Z", congvuDocument="1/A ngày 01/10/2026")
+    assert "tạm khóa từ ngày 23/11/2026 (1/A" in problems(lambda: plan("suspend", present))[0]
+
+
+def test_a_document_without_its_date_is_told_for_a_mailbox_that_is_suspended():
+    assert "thiếu document_date" in problems(lambda: plan("suspend", box(congvuState="suspended"), document_date=""))[0]
+
+
+def test_a_preview_does_not_say_that_it_was_done():
+    orders = acts.read_orders({"mailbox": "an@example.vn"} | GIVEN)
+    for check, said in ((True, "sẽ làm"), (False, "đã làm")):
+        assert acts.plan("suspend", orders, directory(box()), rules(), CALENDAR, NOW, check=check).rows[0].result == said
+
+
 def test_a_new_password_is_given_once_on_a_document():
     present = box(pwdLastSuccess="20261101120000.123456Z")
     made = plan("reset-password", present)
@@ -133,6 +149,7 @@ def test_a_new_password_is_given_once_on_a_document():
     assert "userPassword" not in str(change["journal"])
     again = plan("reset-password", Mailbox(present.dn, {**after(present, made).attributes, "pwdReset": ["TRUE"]}))
     assert again.changes == [] and again.passwords == []
+    assert again.ending == ["an"], "the run before may have been killed before it ended the sessions"
     assert plan("reset-password", after(present, made), document_number="13/SNV").passwords, "a new document, a new password"
 
 
@@ -180,7 +197,8 @@ def test_an_organisations_mailbox_is_handed_over():
     assert wanted["congvuDelegate"] == [new.dn] and made.ending == ["an"]
     assert (made.rows[0].before, made.rows[0].after) == ("Cu", "Moi")
     assert made.passwords[0]["organisation"] == "C-an", "the new password goes to the organisation itself"
-    assert plan("handover", after(office, made), old, new, delegates="moi@example.vn").changes == []
+    again = plan("handover", after(office, made), old, new, delegates="moi@example.vn")
+    assert again.changes == [] and again.ending == ["an"]
     closed = box(congvuKind="organisation", congvuLogin="FALSE")
     assert plan("handover", closed, old, new, delegates="moi@example.vn").passwords == []
     assert "không phải hộp thư của cơ quan" in problems(lambda: plan("handover", box(), new, delegates="moi@example.vn"))[0]

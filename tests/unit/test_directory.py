@@ -151,6 +151,8 @@ def test_delegates_are_the_named_persons_else_the_head(settled):
     settled.row("SYT-VP")["delegates"] = "N1; N2, N1"
     assert settled.run().rows == []
     assert settled.box("SYT")["congvuDelegate"] == [dn["N1"]]
+    settled.row("SYT-VP")["delegates"] = "N1"
+    assert settled.run().ending == settled.box("SYT-VP")["uid"], "who is no delegate any more may have it open"
 
 
 def test_who_got_a_mailbox_by_hand_over_keeps_it_until_the_register_says_so(settled):
@@ -370,10 +372,11 @@ def test_a_leaver_without_a_request_is_locked(settled):
     settled.row("N2").update(status="left", leave_reason="Nghỉ hưu")
     (row,) = said(settled.plan(), "suspend")
     assert "chưa có văn bản đề nghị" in row.content
-    settled.run()
+    plan = settled.run()
     box = settled.box("N2", "suspended")
     assert box["congvuDelivery"] == ["TRUE"]
     assert box["congvuSuspendedSince"] == ["20261122090000Z"]
+    assert box["uid"][0] in plan.ending
     assert len(settled.box("SYT-VP")["congvuDelegate"]) == 1
 
 

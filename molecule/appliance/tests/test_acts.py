@@ -211,19 +211,24 @@ def test_a_file_with_errors_does_nothing(system, victim, people, tmp_path):
     assert read(system, victim["address"])[1]["congvuState"] == ["active"]
 
 
-def test_suspended_then_reinstated(system, victim, sender, policy):
+def test_suspended_then_reinstated(system, victim, office, sender, policy):
+    ldap(system, "ldapmodify", stdin=f"dn: {office['dn']}\nchangetype: modify\nreplace: congvuDelegate\ncongvuDelegate: {victim['dn']}\n")
     count = len(journal(system))
     given = {"mailbox": victim["address"], "reason": "gửi thư rác", "operator": "khanh", **GIVEN}
-    session = system.imap(victim)
-    session.select("INBOX")
+    sessions = [system.imap(victim), system.imap({**victim, "address": f"{office['address']}*{victim['address']}"})]
     foretold = act(system, "suspend", "--check", **given)
     assert foretold[0] == 0 and foretold[2] == 1
-    assert session.noop()[0] == "OK" and len(journal(system)) == count, "--check did something"
+    assert "sẽ làm" in foretold[1] and "đã làm" not in foretold[1]
+    for session in sessions:
+        assert session.noop()[0] == "OK" and len(journal(system)) == count, "--check did something"
     code, said, changed = act(system, "suspend", **given)
     assert code == 0 and "tạm khóa" in said, said[-2000:]
-    with pytest.raises((imaplib.IMAP4.abort, OSError)):
-        for _ in range(50):
-            session.noop()
+    (result,) = re.findall(r"Kết quả: (\S+\.json)", said)
+    assert pathlib.Path(result).stat().st_mode & 0o777 == 0o600
+    for session in sessions:  # the own mailbox, and the office's as its delegate
+        with pytest.raises((imaplib.IMAP4.abort, OSError)):
+            for _ in range(50):
+                session.noop()
     told(system, victim, f"Hop thu dang tam khoa tu {datetime.date.fromisoformat(TODAY):%d/%m/%Y} (mailbox suspended): gui thu rac")
     assert act(system, "suspend", **given)[2] == 0, "the second time changed something"
 
