@@ -5,6 +5,8 @@ import pathlib
 
 import pytest
 
+from congvu_mail import password_rules as rules
+
 FOLDER = pathlib.Path(__file__).parents[2] / "roles/password_page/files/password_page"
 
 
@@ -15,7 +17,7 @@ def load(name):
     return module
 
 
-rules, throttle = load("rules"), load("throttle")
+throttle = load("throttle")
 USER = {"name": "user", "min_length": 8, "classes": ["lower", "upper", "digit", "special"], "specials": "!@#", "history": 3}
 
 
@@ -47,6 +49,26 @@ def test_what_a_password_lacks(password, missing):
 
 def test_any_punctuation_counts_where_no_specials_are_named():
     assert rules.unmet({"classes": ["special"]}, "a~b") == []
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("Mua@Rao26", ""),
+        ("aA1@", "Mật khẩu mới chưa đủ mạnh. Còn thiếu: Ít nhất 8 ký tự"),
+        ("đồng1abc", "Mật khẩu mới chưa đủ mạnh. Còn thiếu: Có chữ hoa (A–Z); Có ký tự đặc biệt, một trong: ! @ #"),
+        ("Sinh@02091985", rules.REFUSALS["personal"]),
+        ("TranBinhThu@1", rules.REFUSALS["personal"]),
+        ("thu-ngan@AB1", ""),
+        ("Thu.Tran@1ab", rules.REFUSALS["personal"]),
+        ("{SSHA512}Abc@1", rules.REFUSALS["hashed"]),
+        ("{Abc}@12345", ""),
+    ],
+)
+def test_a_password_is_judged_with_the_reason(password, said):
+    rule = {**USER, "forbid_personal_data": True}
+    assert rules.judge(rule, password, ["tranbinhthu 02091985 ab", "thu.tran@tinh.gov.vn"]) == said
+    assert rules.judge({**rule, "forbid_personal_data": False}, "Sinh@02091985", ["02091985"]) == ""
 
 
 def test_failures_are_forgiven_in_time():

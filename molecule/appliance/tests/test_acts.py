@@ -285,8 +285,9 @@ def test_a_new_password_is_sealed_and_must_be_changed(system, victim):
     assert fresh not in said and fresh not in json.dumps(journal(system))
     assert "userPassword" not in json.dumps(journal(system))
     answered(system, victim, SHUT)
-    # The sealed one works, but opens nothing before its owner has changed it.
-    answered(system, {**victim, "password": fresh}, SHUT | {"ldap": "dn:uid="})
+    # The sealed one works, but opens nothing before its owner has changed it; he is told where.
+    said = f"Phai doi mat khau truoc khi dung tai {system.access['password_url']} (password must be changed first)"
+    answered(system, {**victim, "password": fresh}, {**dict.fromkeys(SHUT, said), "ldap": "dn:uid="})
     assert act(system, "reset-password", **given)[2] == 0, "the same document gave another password"
 
 

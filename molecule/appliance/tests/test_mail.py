@@ -1,5 +1,6 @@
 """Mail goes in, through and out: submission, mailboxes, the border, DKIM, quota, bursts."""
 
+import concurrent.futures
 import re
 import smtplib
 import time
@@ -254,8 +255,26 @@ def test_wrong_password(system, receiver):
 
 
 def test_initial_password_opens_nothing(system):
-    """Until it is changed on the password page, an initial password opens no door but that page's."""
+    """Until it is changed on the password page it opens no door but that page's; who knows it is told so, who does not learns nothing."""
     (fresh, *_rest) = system.accounts("person", must_change=True)
-    assert "AUTHENTICATIONFAILED" in refusal(lambda: system.imap(fresh)).text
-    refusal(lambda: system.pop3(fresh))
-    assert refusal(lambda: system.smtp("submission", fresh)).code == 535
+    said = f"Phai doi mat khau truoc khi dung tai {system.access['password_url']} (password must be changed first)"
+    doors = {"imap": system.imap, "pop3": system.pop3, "sieve": system.sieve, "smtp": lambda account: system.smtp("submission", account)}
+    told = {
+        "imap": (0, f"b'[ALERT] {said}'"),
+        "pop3": (0, f"b'-ERR [AUTH] {said}'"),
+        "sieve": (0, f'NO "{said}"\r\n'),
+        "smtp": (535, f"5.7.8 Error: authentication failed: {said}"),
+    }
+    plain = {
+        "imap": (0, "b'[AUTHENTICATIONFAILED] Authentication failed.'"),
+        "pop3": (0, "b'-ERR [AUTH] Authentication failed.'"),
+        "sieve": (0, 'NO "Authentication failed."\r\n'),
+        "smtp": (535, "5.7.8 Error: authentication failed: (reason unavailable)"),
+    }
+    accounts = {"right": fresh, "wrong": {**fresh, "password": "khong-phai-mat-khau"}}
+    tries = [(name, which) for name in doors for which in accounts]
+    # All at once: Dovecot lets each failure of a client wait longer than the one before.
+    with concurrent.futures.ThreadPoolExecutor(len(tries)) as pool:
+        answers = list(pool.map(lambda one: refusal(lambda: doors[one[0]](accounts[one[1]])), tries))
+    found = {one: (answer.code, answer.text) for one, answer in zip(tries, answers, strict=True)}
+    assert found == {(name, which): (told if which == "right" else plain)[name] for name, which in tries}

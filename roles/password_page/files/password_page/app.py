@@ -19,19 +19,18 @@ from typing import Any
 
 from directory import Directory, Mailbox, Refused, Unavailable
 from flask import Flask, Response, render_template, request, session
-from rules import lines, unmet
+from rules import REFUSALS as RULE_REFUSALS
+from rules import UNAVAILABLE, lines, unmet
 from throttle import Throttle
 
 log = logging.getLogger("password-page")
 
 # Why not, and what to do.
-REFUSALS = {
+REFUSALS = RULE_REFUSALS | {
     "wrong": "Địa chỉ thư hoặc mật khẩu hiện tại không đúng. Hãy kiểm tra lại (chú ý chữ hoa, chữ thường và bộ gõ tiếng Việt).",
     "locked": "Tài khoản đang bị khoá do nhập sai mật khẩu nhiều lần. Hãy đề nghị cán bộ quản trị thư điện tử của cơ quan mở khoá.",
     "expired": "Mật khẩu đã hết hạn và không tự đổi được nữa. Hãy đề nghị cán bộ quản trị thư điện tử của cơ quan cấp lại mật khẩu.",
     "short": "Mật khẩu mới quá ngắn.",
-    "quality": "Mật khẩu mới chưa đủ mạnh.",
-    "personal": "Mật khẩu mới chứa họ tên, địa chỉ thư hoặc thông tin cá nhân. Hãy chọn mật khẩu khác.",
     "young": "Mật khẩu vừa mới được đổi. Hãy chờ rồi đổi lại sau.",
     "history": "Mật khẩu mới trùng với một mật khẩu dùng gần đây. Hãy chọn mật khẩu khác.",
     "other": "Hệ thống không nhận mật khẩu mới. Hãy chọn mật khẩu khác hoặc liên hệ cán bộ quản trị thư điện tử của cơ quan.",
@@ -44,7 +43,6 @@ NO_LOGIN = "Hộp thư này không có mật khẩu riêng: người được u�
 BUSY = "Đã nhập sai quá nhiều lần. Hãy chờ {minutes} phút rồi thử lại."
 PLEDGE = "Hãy đánh dấu vào ô cam kết: quy chế yêu cầu cam kết này mỗi khi đổi mật khẩu."
 STALE = "Trang đã mở quá lâu hoặc trình duyệt chặn cookie. Hãy nhập lại."
-UNAVAILABLE = "Hệ thống đang tạm thời không đổi được mật khẩu. Mật khẩu cũ vẫn giữ nguyên; hãy thử lại sau ít phút."
 TITLES = {"user": "Tài khoản người dùng", "admin": "Tài khoản quản trị", "organisation": "Hộp thư tổ chức"}
 
 

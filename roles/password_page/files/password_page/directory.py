@@ -14,6 +14,7 @@ import ldap.controls
 import ldap.dn
 import ldap.filter
 from ldap.controls.ppolicy import PasswordPolicyControl
+from rules import REFUSALS
 
 # Errors of draft-behera-ldap-password-policy, section 6.2.
 QUALITY = 5
@@ -21,7 +22,7 @@ WORDS = {0: "expired", 1: "locked", 5: "quality", 6: "short", 7: "young", 8: "hi
 
 
 class Refused(Exception):
-    """The directory says no; `reason` is wrong, locked, expired, short, quality, personal, young, history or other."""
+    """The directory says no; `reason` is wrong, locked, expired, short, quality, personal, hashed, young, history or other."""
 
     def __init__(self, reason: str):
         super().__init__(reason)
@@ -101,7 +102,7 @@ class Directory:
             connection.simple_bind_s(dn, old, serverctrls=[PasswordPolicyControl()])
             check()
             connection.passwd_s(dn, old, new, serverctrls=[PasswordPolicyControl()])
-        except (ldap.SERVER_DOWN, ldap.TIMEOUT, ldap.BUSY, ldap.UNAVAILABLE) as error:
+        except (ldap.SERVER_DOWN, ldap.TIMEOUT, ldap.BUSY, ldap.UNAVAILABLE, ldap.OTHER) as error:
             raise Unavailable(describe(error)) from None
         except ldap.LDAPError as error:
             raise Refused(reason(error)) from None
@@ -128,8 +129,10 @@ def describe(error: ldap.LDAPError) -> str:
 
 
 def reason(error: ldap.LDAPError) -> str:
-    """One word for a refusal, from the control of the password policy, the result code and what the check module (ppm) says."""
+    """One word for a refusal: that of the password rule, by its sentence, else from slapd's own check (control, code, words of ppm)."""
     detail = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
+    if said := next((name for name, text in REFUSALS.items() if detail.get("info", "").startswith(text)), None):
+        return said
     controls = ldap.controls.DecodeControlTuples(detail.get("ctrls") or [])
     code = next((c.error for c in controls if isinstance(c, PasswordPolicyControl)), None)
     if code == QUALITY and re.search("attribute|RDN", detail.get("info", "")):

@@ -254,12 +254,14 @@ def test_postfix_learns_the_uid(server):
     assert f"user={AN}" in server.last_sasl
 
 
+TOLD = r"Phai doi mat khau truoc khi dung tai https://lab\.test/mat-khau/ \(password must be changed first\)"
 REFUSED = {
     "wrong password": ("an", "sai"),
     "unknown": ("ai-do", "mat-khau-an"),
     "suspended": ("binh", "mat-khau-binh"),
     "terminated": ("cuc", "mat-khau-cuc"),
     "must change the password": ("dung", "mat-khau-dung"),
+    "must change the password, and does not know it": ("dung", "sai"),
     "for delegates only": ("so", "mat-khau-so"),
 }
 
@@ -281,8 +283,11 @@ def refusals(server):
 def test_refused(refusals, protocol, why):
     wording = {"imap": r"\[AUTHENTICATIONFAILED\]", "pop3": r"-ERR \[AUTH\]", "sieve": 'NO "Authentication failed', "sasl": "FAIL\t1\t"}
     refusal = refusals[protocol, why]
+    if why == "must change the password":
+        wording = {"imap": rf"\[ALERT\] {TOLD}", "pop3": rf"-ERR \[AUTH\] {TOLD}", "sieve": f'NO "{TOLD}', "sasl": f"reason={TOLD}"}
     assert refusal is not None and re.search(wording[protocol], refusal), refusal
     assert "temp" not in refusal.lower()
+    assert bool(re.search(TOLD, refusal)) == (why == "must change the password")
 
 
 def test_right_password_after_all_those(server, refusals):
@@ -321,6 +326,7 @@ def test_nobody_else_opens_it(server, protocol):
         answers = dict(zip(tries, pool.map(lambda name: server.login(protocol, *name), tries.values()), strict=True))
     server.host.run_expect([0], "systemctl restart dovecot")
     assert [why for why, answer in answers.items() if answer is None] == []
+    assert [why for why, answer in answers.items() if re.search(TOLD, answer)] == ["delegate must change the password"]
 
 
 def test_no_password_before_tls(server):

@@ -54,10 +54,13 @@ class congvu extends rcube_plugin
         return $args;
     }
 
-    /** Hook: who proved the password of a suspended mailbox reads what the mail server says of it; Roundcube by itself keeps that to its log. */
+    /**
+     * Hook: who proved the password of a suspended mailbox, or one that must be changed first, reads what the mail server says of it;
+     * Roundcube by itself keeps that to its log.
+     */
     public function tell_refusal(array $args): array
     {
-        if (preg_match('/Hop thu dang tam khoa.*$/', (string) $this->rc->get_storage()->get_error_str(), $said)) {
+        if (preg_match('/(Hop thu dang tam khoa|Phai doi mat khau truoc khi dung).*$/', (string) $this->rc->get_storage()->get_error_str(), $said)) {
             $this->rc->output->show_message($said[0], 'error', null, true, 30);
         }
         return $args;
