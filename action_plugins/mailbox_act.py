@@ -8,7 +8,7 @@ is written to ``build/operations/<id>.json``. In check mode the same plan is mad
 Arguments: ``act``; ``given`` (what the operator said: ``mailbox`` and the other names of ``acts.FIELDS``); ``batch`` (CSV file, for many);
 ``policy`` (``mail_policy``); ``suffix``; ``calendar`` (``deployment_calendar``); ``closing`` (HH:MM or empty); ``handover_directory`` and
 ``handover_recipients`` as the role ``accounts`` has them; ``output`` (folder of results). Result: ``table`` (Vietnamese lines), ``rows``,
-``ending`` (uids whose sessions have to end), ``done``, ``sealed``, ``result_file``.
+``ending`` (uids whose sessions have to end), ``queue`` (uids whose mail in the queue is concerned), ``done``, ``sealed``, ``result_file``.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class ActionModule(ActionBase):
             "table": [*table, *(f"Mật khẩu mới đã niêm phong: {name}" for name in box.written)],
             "rows": [dict(zip(acts.COLUMNS, row.cells(), strict=True)) for row in made.rows],
             "ending": made.ending,
+            "queue": made.queue,
             "sealed": box.written,
             "diff": {"prepared": "\n".join(table) + "\n" if made.changes else ""},
         }

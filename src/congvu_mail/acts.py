@@ -258,6 +258,7 @@ class Plan:
     changes: list[dict[str, Any]] = field(default_factory=list)  # for mailbox_store
     passwords: list[dict[str, str]] = field(default_factory=list)  # new ones: {code, name, address, organisation, dn}
     ending: list[str] = field(default_factory=list)  # uids whose sessions have to end
+    queue: list[str] = field(default_factory=list)  # uids whose mail in the queue is held (compromised) or looked for (reinstated)
 
     def table(self) -> list[str]:
         """Lines for a terminal."""
@@ -450,6 +451,8 @@ class _Planner:
         # Also when it was done before: that run may have been killed before the sessions ended.
         if self.act.state in ("suspended", "terminated") or self.name in ("reset-password", "handover"):
             self.plan.ending.append(box.get("uid"))
+        if order.compromise or (self.name == "reinstate" and not order.request_only):
+            self.plan.queue.append(box.get("uid"))
         if differing:
             line = {
                 "act": "reopen-request" if order.request_only else self.name,

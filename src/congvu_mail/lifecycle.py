@@ -40,6 +40,8 @@ STATE = Path("/var/lib/congvu-mail/lifecycle.json")
 OPERATOR = "hệ thống (chạy hằng ngày)"
 # Writes of the last access in one run: the directory commits some hundred a second, and the oldest come first.
 ACCESSES = 2000
+# The role postfix's unit.
+HOLD = "/etc/systemd/system/congvu-hold@.service"
 COLUMNS = ("Việc", "Hộp thư", "Đến hạn", "Lý do", "Căn cứ", "Kết quả")
 
 
@@ -204,6 +206,12 @@ class Run:
             for whose in ([], ["-f", "user_login"]):
                 subprocess.run([doveadm, "kick", *whose, first(entry, "uid")], capture_output=True, check=False, timeout=30)
 
+    def _hold(self, uid: str) -> None:
+        """Keep back what a mailbox has in the queue where Postfix is on this host."""
+        if Path(HOLD).exists():
+            unit = HOLD.rpartition("/")[2].replace("@", f"@{uid}")
+            subprocess.run(["systemctl", "start", unit], capture_output=True, check=False, timeout=60)
+
     # --- a mailbox that somebody else uses (outbound.py) ---
 
     def suspend(self, uid: str, reason: str, operator: str) -> None:
@@ -211,12 +219,14 @@ class Run:
         dn, entry = self.entries[uid]
         wanted = self._suspended(entry, reason, "", compromised=first(entry, "congvuLogin") == "TRUE")
         self._change(dn, entry, "suspend", wanted, reason, operator=operator)
+        self._hold(uid)
         self.entries[uid] = (dn, {**entry, **wanted})
 
     def tell(self, uid: str, reason: str, operator: str) -> None:
         """Notice of a suspension on the same day, and the end of sessions that began before it."""
         dn, entry = self.entries[uid]
         self._kick(entry)
+        self._hold(uid)
         step = clock.Step(
             "notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, self.rules.notify_clause, self.today, self.today, reason
         )

@@ -154,6 +154,9 @@ def of_queue(found: Mapping[str, Any], now: float, limits: Mapping[str, float]) 
     if level == GOOD and age >= limits["queue_hours"] * 3600:
         level = NOTICE
     remedy = "xem lý do từng thư: postqueue -p; nơi nhận hỏng thì chờ, bên mình hỏng thì sửa rồi postqueue -f"
+    if found["queues"].get("hold"):
+        level = max(level, NOTICE, key=(GOOD, NOTICE, PROBLEM).index)
+        remedy += "; thư giữ lại của hộp thư bị chiếm quyền: xem postcat -q MÃ, cho đi postsuper -H MÃ, xóa postsuper -d MÃ"
     yield Row("Hàng đợi", level, f"{number(total)} thư ({listed(found['queues'], QUEUES)}), cũ nhất {span(age)}", remedy)
 
 

@@ -157,6 +157,7 @@ def test_in_an_emergency_reason_and_operator_are_enough():
     orders = acts.read_orders({"mailbox": "an@example.vn", "reason": "lộ mật khẩu", "operator": "khanh", "compromise": "true"})
     made = acts.plan("suspend", orders, directory(box()), rules(), CALENDAR, NOW)
     assert acts.MISSING in made.rows[0].result
+    assert made.queue == ["an"] and plan("suspend", box()).queue == [], "mail in the queue is held after a compromise only"
     done = after(box(), made)
     assert "reset-password.yml" in problems(lambda: plan("reinstate", done))[0]
     late = plan("suspend", done)

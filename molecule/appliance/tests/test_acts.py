@@ -2,6 +2,7 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import datetime
 import imaplib
 import json
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from conftest import PROVINCE, ROOT
 from mail import Refused, compose, refusal, wait_until
-from webmail import fetch
+from webmail import browser, fetch, login
 
 JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
 ACTS = {"suspend": "suspend", "reinstate": "restore", "terminate": "delete", "reset-password": "reset"}
@@ -177,6 +178,59 @@ def told(system, account, reason):
     assert not any("tam khoa" in said or "suspended" in said for said in stranger.values()), stranger
 
 
+def opened(system, account):
+    """Sessions of an account, each in the middle of something; for each, what it hears of its end."""
+    idle, pop3, filters = system.imap(account), system.pop3(account), system.sieve(account)
+    idle.select("INBOX")
+    idle.send(b"i IDLE\r\n")
+    assert idle.readline().startswith(b"+")
+    waiting, writing = (system.smtp("submission", account) for _ in range(2))
+    letter = compose(account["address"], account["address"], "Đang viết dở")
+    writing.mail(account["address"])
+    writing.rcpt(account["address"])
+    assert writing.docmd("DATA")[0] == 354
+    writing.send(letter.as_bytes())
+
+    def rest(stream):
+        """The lines up to the end; a session that goes on lets it wait too long."""
+        lines = b"".join(iter(stream.readline, b""))
+        return lines.decode() or "closed"
+
+    def sent():
+        writing.send(b"\r\n.\r\n")
+        return writing.getreply()
+
+    return {
+        "imap": lambda: rest(idle),
+        "pop3": lambda: rest(pop3.file),
+        "sieve": lambda: rest(filters.file),
+        "smtp, before a letter": lambda: waiting.docmd("MAIL", f"FROM:<{account['address']}>"),
+        "smtp, in a letter": sent,
+    }
+
+
+def ended(sessions):
+    """All of them are over: those that read are closed, those that send are sent away with the letter that they have."""
+    for door in ("smtp, before a letter", "smtp, in a letter"):
+        code, text = sessions.pop(door)()
+        assert code == 421 and b"hay dang nhap lai (log in again)" in text, (door, code, text)
+    with concurrent.futures.ThreadPoolExecutor(len(sessions)) as pool:
+        heard = dict(zip(sessions, pool.map(lambda hear: hear(), sessions.values()), strict=True))
+    assert all(heard.values()), heard
+
+
+@contextlib.contextmanager
+def in_the_webmail(system, account, words):
+    """A browser in the webmail; after what is done meanwhile, the next click leads to the login page and the words."""
+    url = system.access["webmail_url"]
+    with browser(system.address, [system.name, url.split("/")[2]], system.access["ca_certificate"]) as page:
+        login(page, url, account["address"], account["password"])
+        yield
+        page.click("a.refresh")
+        page.locator("#rcmloginuser").wait_for()
+        assert words in page.locator("#messagestack").inner_text()
+
+
 @pytest.mark.parametrize("name", ACTS)
 def test_refused_without_what_the_regulation_demands(system, victim, policy, name):
     """All that is missing at once, and nothing is touched."""
@@ -215,17 +269,20 @@ def test_suspended_then_reinstated(system, victim, office, sender, policy):
     ldap(system, "ldapmodify", stdin=f"dn: {office['dn']}\nchangetype: modify\nreplace: congvuDelegate\ncongvuDelegate: {victim['dn']}\n")
     count = len(journal(system))
     given = {"mailbox": victim["address"], "reason": "gửi thư rác", "operator": "khanh", **GIVEN}
-    sessions = [system.imap(victim), system.imap({**victim, "address": f"{office['address']}*{victim['address']}"})]
+    reading = [system.imap(victim), system.imap({**victim, "address": f"{office['address']}*{victim['address']}"})]
     foretold = act(system, "suspend", "--check", **given)
     assert foretold[0] == 0 and foretold[2] == 1
     assert "sẽ làm" in foretold[1] and "đã làm" not in foretold[1]
-    for session in sessions:
+    for session in reading:
         assert session.noop()[0] == "OK" and len(journal(system)) == count, "--check did something"
-    code, said, changed = act(system, "suspend", **given)
-    assert code == 0 and "tạm khóa" in said, said[-2000:]
+    sessions = opened(system, victim)
+    with in_the_webmail(system, victim, "hộp thư bị khóa"):
+        code, said, changed = act(system, "suspend", **given)
+        assert code == 0 and "tạm khóa" in said, said[-2000:]
+        ended(sessions)
     (result,) = re.findall(r"Kết quả: (\S+\.json)", said)
     assert pathlib.Path(result).stat().st_mode & 0o777 == 0o600
-    for session in sessions:  # the own mailbox, and the office's as its delegate
+    for session in reading:  # the own mailbox, and the office's as its delegate
         with pytest.raises((imaplib.IMAP4.abort, OSError)):
             for _ in range(50):
                 session.noop()
@@ -261,10 +318,39 @@ def test_suspended_then_reinstated(system, victim, office, sender, policy):
     assert (done["before"]["congvuState"], done["after"]["congvuState"]) == (["suspended"], ["active"])
 
 
-def test_in_an_emergency_the_document_follows(system, victim):
+@pytest.fixture
+def queued(system, victim, sender):
+    """Letters of the victim and of another to the outside, which wait in the queue because nobody is there: {sender's address: letter}."""
+    outside, letters = system.access["outside"]["address"], {}
+    system.run_outside("systemctl", "stop", "postfix")
+    for account in (victim, sender):
+        letters[account["address"]] = compose(account["address"], outside, "Ra ngoài")
+        system.send(letters[account["address"]], account["address"], [outside], account=account)
+    wait_until(lambda: queue(system, letters) == dict.fromkeys(letters, "deferred"), 60, lambda: str(queue(system, letters)))
+    yield letters
+    system.run_outside("systemctl", "start", "postfix")
+    system.run("sh", "-c", 'postqueue -j | grep -oP \'queue_name": "hold", "queue_id": "\\K\\w+\' | postsuper -d -')
+
+
+def queue(system, letters):
+    """In which queue mail of each sender waits."""
+    waiting = [json.loads(line) for line in system.run("postqueue", "-j").splitlines()]
+    return {one["sender"]: one["queue_name"] for one in waiting if one["sender"] in letters}
+
+
+def test_in_an_emergency_the_document_follows(system, victim, sender, queued):
+    """And what whoever has the password wrote meanwhile does not leave."""
     given = {"mailbox": victim["address"], "reason": "bị chiếm quyền", "operator": "khanh"}
     code, said, _ = act(system, "suspend", **given, compromise="true")
     assert code == 0 and "THIẾU VĂN BẢN" in said
+    assert "hàng đợi giữ lại 1 thư chưa gửi đi" in said
+    assert queue(system, queued) == {victim["address"]: "hold", sender["address"]: "deferred"}
+    system.run_outside("systemctl", "start", "postfix")
+    system.run("postqueue", "-f")
+    wait_until(lambda: queue(system, queued) == {victim["address"]: "hold"}, 60, lambda: str(queue(system, queued)))
+    maildir = system.access["outside"]["maildir"]
+    arrived = {address: bool(system.run_outside("grep", "-rlF", queued[address]["Message-ID"], maildir, check=False)) for address in queued}
+    assert arrived == {victim["address"]: False, sender["address"]: True}
     assert "Invalid credentials (49)" in bind(system, victim)
     code, said, _ = act(system, "reinstate", **given, **GIVEN)
     assert code != 0 and "chạy reset-password.yml trước" in said
@@ -275,13 +361,16 @@ def test_in_an_emergency_the_document_follows(system, victim):
 
 def test_a_new_password_is_sealed_and_must_be_changed(system, victim):
     given = {"mailbox": victim["address"], "reason": "quên mật khẩu", "operator": "khanh", **GIVEN}
-    code, said, _ = act(system, "reset-password", **given)
-    assert code == 0, said[-2000:]
+    sessions = opened(system, victim)
+    with in_the_webmail(system, victim, "mật khẩu vừa được thay đổi"):
+        code, said, _ = act(system, "reset-password", **given)
+        assert code == 0, said[-2000:]
+        ended(sessions)
     (name,) = re.findall(r"đã niêm phong: (\S+\.vault)", said)
     password_file = next(word for word in system.access["ansible"] if word.startswith("--vault-password-file="))
     argv = [ROOT / ".venv/bin/ansible-vault", "view", password_file, name]
-    opened = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    fresh = next(line.rpartition(",")[2].strip('"') for line in opened.splitlines() if victim["address"] in line)
+    unsealed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    fresh = next(line.rpartition(",")[2].strip('"') for line in unsealed.splitlines() if victim["address"] in line)
     assert fresh not in said and fresh not in json.dumps(journal(system))
     assert "userPassword" not in json.dumps(journal(system))
     answered(system, victim, SHUT)

@@ -1,5 +1,7 @@
 """An organisation's mailbox is opened by the persons it names, each with the own password; nobody else, and the log says who."""
 
+import json
+
 import pytest
 from mail import compose, refusal, wait_until
 
@@ -35,16 +37,19 @@ def test_a_delegate_reads_writes_and_files_as_the_office(system, office, sender,
     message = compose(receiver["address"], organisation["address"], "Kính gửi cơ quan")
     system.send(message, receiver["address"], [organisation["address"]], account=receiver)
     assert system.wait_for(delegate, message["Message-ID"])
-    answer = compose(organisation["address"], receiver["address"], "Trả lời của cơ quan")
+    uid = system.run("doveadm", "user", "-f", "user", sender["address"]).strip()
     for account in (delegate, sender):
+        answer = compose(organisation["address"], receiver["address"], "Trả lời của cơ quan")
         system.send(answer, organisation["address"], [receiver["address"]], account=account)
-    assert system.wait_for(receiver, answer["Message-ID"])
+        assert system.wait_for(receiver, answer["Message-ID"])
+        # The filter counts, and the guard locks, the person who wrote it, whichever way he logged in.
+        (record,) = system.run("sh", "-c", f"zgrep -hF '{answer['Message-ID']}' /var/lib/rspamd/headers/*").splitlines()
+        assert json.loads(record)["user"] == uid
     session = system.imap(delegate)
     assert session.append("Sent", "(\\Seen)", None, answer.as_bytes())[0] == "OK"
     assert system.find(organisation, answer["Message-ID"], "Sent"), "the office has its copy, whoever looks"
     assert system.pop3(delegate).stat()[0] > 0
     assert system.sieve(delegate).command("LISTSCRIPTS").startswith(("OK", '"'))
-    uid = system.run("doveadm", "user", "-f", "user", sender["address"]).strip()
     log = system.run("journalctl", "-u", "dovecot", "-o", "cat", "--since", "-2min")
     assert f"auth({uid}," in log
     assert f"Master user logging in as {organisation['address']}" in log

@@ -83,6 +83,8 @@ def test_who_goes_on_beyond_the_limit_is_locked_as_compromised(system, hijacked,
     wait_until(lambda: guard(system) and state(system, hijacked) == ["suspended"], 60, "the lock")
     found = read(system, hijacked["address"])[1]
     assert (found["congvuState"], found["congvuCompromised"]) == (["suspended"], ["TRUE"])
+    (uid,) = found["uid"]
+    assert '"changed": ' in system.run("journalctl", "-o", "cat", "-u", f"congvu-hold@{uid}"), "what waits in the queue was not looked at"
     told(system, hijacked, "(mailbox suspended): nghi bi chiem quyen")
     with pytest.raises((imaplib.IMAP4.abort, OSError)):
         for _ in range(50):

@@ -304,7 +304,7 @@ def test_delegate_opens_the_organisation_s_mailbox(server, protocol):
     """With the own password, also where the mailbox has no login of its own; the log names the person."""
     assert server.login(protocol, *delegate("so", "an")) is None
     if protocol == "sasl":
-        assert f"user={SO}" in server.last_sasl
+        assert f"user={AN}" in server.last_sasl, "the person sends"
     else:
         log = server.host.check_output("journalctl -u dovecot -o cat -n 40")
         assert re.search(rf"auth\({AN},.*,master\).*: Master user logging in as so@lab.test", log), log

@@ -8,6 +8,7 @@
  * - the Vietnamese texts that Roundcube's own translation lacks (texts/vi_VN.inc);
  * - names and addresses of a user from the directory at each login: his own, and those of the organisation mailboxes he is
  *   a delegate of; a mailbox with a new address keeps its settings and its own contacts;
+ * - a session ends with the next click once its mailbox is locked, its password is another, or its user is no delegate any more;
  * - no message leaves with another From than one of these (the mail server refuses it anyway; here the user learns why);
  * - the attachments of a message together are limited, before they are uploaded where the browser knows their size;
  * - the browser's address in the IMAP ID, so that Dovecot logs and delays by it and not by the address of this host.
@@ -16,7 +17,7 @@
  */
 class congvu extends rcube_plugin
 {
-    private const ATTRIBUTES = ['uid', 'mail', 'displayName', 'cn', 'o'];
+    private const ATTRIBUTES = ['uid', 'mail', 'displayName', 'cn', 'o', 'congvuDelegate', 'pwdReset', 'pwdChangedTime'];
 
     private rcmail $rc;
 
@@ -27,6 +28,8 @@ class congvu extends rcube_plugin
         if ($_SESSION['language'] === 'vi_VN') {
             $this->rc->load_language('vi_VN', [], rcube::read_localization_file("$this->home/texts/vi_VN.inc"));
         }
+        $this->add_hook('startup', [$this, 'end_session']);
+        $this->add_hook('unauthenticated', [$this, 'tell_end']);
         $this->add_hook('storage_init', [$this, 'tell_client_address']);
         $this->add_hook('email2user', [$this, 'find_user']);
         $this->add_hook('login_after', [$this, 'update_identities']);
@@ -41,6 +44,52 @@ class congvu extends rcube_plugin
             $this->add_hook('template_object_loginform', [$this, 'frame_login']);
             $this->add_hook('login_failed', [$this, 'tell_refusal']);
         }
+    }
+
+    /**
+     * Hook: before anything is done, whether the login of this session would still be good. Mail is Dovecot's to refuse; settings, contacts and the
+     * directory are shown without asking it.
+     */
+    public function end_session(array $args): array
+    {
+        $over = empty($_SESSION['user_id']) || $args['task'] === 'logout' ? null : $this->what_ended($_SESSION['username'], $_SESSION['login_time']);
+        if ($over) {
+            $this->rc->kill_session();
+            $page = ['_task' => 'login', '_over' => $over];
+            if ($this->rc->output->ajax_call || $this->rc->output->get_env('framed')) {
+                $this->rc->output->command('session_error', $this->rc->url($page));
+                $this->rc->output->send('iframe');
+            }
+            $this->rc->output->redirect($page);
+        }
+        return $args;
+    }
+
+    /** Hook: the login page says why a session ended. */
+    public function tell_end(array $args): array
+    {
+        $over = rcube_utils::get_input_string('_over', rcube_utils::INPUT_GET);
+        if (in_array($over, ['session_locked', 'session_password'], true)) {
+            $this->rc->output->show_message($this->gettext($over), 'error', null, true, -1);
+        }
+        return $args;
+    }
+
+    /** Why a login (address, or organisation's address*own address) of that time is none any more; null while it holds, and while the directory does not answer. */
+    private function what_ended(string $login, int $time): ?string
+    {
+        $addresses = explode('*', $login);
+        $found = array_map(fn ($address) => $this->mailboxes('(mailLocalAddress=%s)', $address), $addresses);
+        if (in_array(null, $found, true)) {
+            return null;
+        }
+        $person = end($found)[0] ?? null;
+        $mailbox = $found[0][0] ?? null;
+        if (!$person || !$mailbox || ($mailbox !== $person && !in_array($person['dn'], $mailbox['congvudelegate'] ?? [], true))) {
+            return 'session_locked';
+        }
+        $changed = $person['pwdchangedtime'][0] ?? '';
+        return ($person['pwdreset'][0] ?? '') === 'TRUE' || substr($changed, 0, 14) > gmdate('YmdHis', $time) ? 'session_password' : null;
     }
 
     /** Hook: the login form, with the name of the service above it and the way to the password page below. */
@@ -108,7 +157,7 @@ class congvu extends rcube_plugin
         }
         $user->save_prefs(['congvu_uid' => $own[0]['uid'][0]]);
         $wanted = [];
-        foreach (array_merge($own, $this->mailboxes('(congvuDelegate=%s)', $own[0]['dn'])) as $entry) {
+        foreach (array_merge($own, $this->mailboxes('(congvuDelegate=%s)', $own[0]['dn']) ?? []) as $entry) {
             $wanted[$entry['mail'][0]] = [
                 'email' => $entry['mail'][0],
                 'name' => $entry['displayname'][0] ?? $entry['cn'][0],
@@ -190,11 +239,11 @@ class congvu extends rcube_plugin
     }
 
     /**
-     * Active mailbox entries that match, [] also when the directory cannot be asked.
+     * Active mailbox entries that match; null when the directory cannot be asked.
      *
-     * @return array<array{dn: string, uid: string[], mail: string[], ...}>
+     * @return ?array<array{dn: string, uid: string[], mail: string[], ...}>
      */
-    private function mailboxes(string $filter, string $value): array
+    private function mailboxes(string $filter, string $value): ?array
     {
         $book = $this->rc->config->get('ldap_public')['directory'];
         $filter = '(&(objectClass=congvuMailbox)(congvuState=active)' . sprintf($filter, ldap_escape($value, '', LDAP_ESCAPE_FILTER)) . ')';
@@ -217,6 +266,6 @@ class congvu extends rcube_plugin
             }
             rcube::raise_error(['message' => "congvu: $uri: " . ldap_error($ldap), 'file' => __FILE__, 'line' => __LINE__], true);
         }
-        return [];
+        return null;
     }
 }
