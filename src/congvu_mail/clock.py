@@ -39,6 +39,8 @@ ACTIONS = {
     "remove": "Gỡ bỏ",
     "purge": "Xóa dữ liệu",
 }
+# What is done at once and a wrong day would do too early; a purge is done by a person (playbooks/clock.yml).
+ENDINGS = frozenset(["withdraw", "remove"])
 STATES = ("active", "suspended", "terminated")
 SUSPENSION, REPEAT = "suspension", "repeat"
 OPERATOR = "quy định của đơn vị vận hành"
@@ -192,6 +194,7 @@ class Plan:
     held: list[Step] = field(default_factory=list)  # kept back by a guard
     warnings: list[str] = field(default_factory=list)  # why, in Vietnamese
     last_run: datetime.date | None = None  # to be remembered for the next run
+    stopped: bool = False  # a guard keeps everything back, not some steps only
 
 
 def plan(
@@ -205,12 +208,15 @@ def plan(
     guard_percent: float = 5,
     gap_days: int = 14,
     confirmed: datetime.date | None = None,
+    wrong: str = "",
+    unproven: str = "",
 ) -> Plan:
     """Every step that is due.
 
     ``approved`` are the removals somebody approved: uid and the step's ``since``, so that an approval ends when the mailbox is used again.
     Guards that keep everything back: more than ``guard_percent`` of the living mailboxes concerned (three are always allowed); a day
-    before ``last_run`` or more than ``gap_days`` after it, unless ``confirmed`` names that very day. ``ValueError`` for unknown states.
+    before ``last_run`` or more than ``gap_days`` after it, unless ``confirmed`` names that very day; a time that is ``wrong``
+    (``host_time.py``). Endings are also kept back while the time is ``unproven``. ``ValueError`` for unknown states.
     """
     found: list[Step] = []
     living = 0
@@ -221,16 +227,19 @@ def plan(
     steps = [step for step in found if not step.approval]
 
     jump = (today - last_run).days if last_run and confirmed != today else 0
-    if jump < 0 or jump > gap_days:
+    if not wrong and (jump < 0 or jump > gap_days):
         way = f"lùi {-jump} ngày so với" if jump < 0 else f"sau {jump} ngày kể từ"
+        wrong = f"ngày của máy là {shown(today)}, {way} lần chạy trước ({shown(last_run)}): đồng hồ có thể sai"
+    if wrong:
         return Plan(
             pending=pending,
             held=steps,
             warnings=[
-                f"Ngày của máy là {shown(today)}, {way} lần chạy trước ({shown(last_run)}): đồng hồ có thể sai. Không thông báo, khóa hay "
-                f"xóa hộp thư nào. Nếu ngày đúng, chạy lại và xác nhận ngày {today.isoformat()}."
+                f"{wrong[0].upper()}{wrong[1:]}. Không thông báo, khóa hay xóa hộp thư nào. Xem và sửa giờ của máy chủ (timedatectl); "
+                f"nếu ngày đúng, chạy lại playbooks/clock.yml và xác nhận ngày đó: -e confirmed={today.isoformat()}."
             ],
             last_run=last_run,
+            stopped=True,
         )
     touched = len({step.mailbox for step in steps})
     if touched > max(3, living * guard_percent / 100):
@@ -242,8 +251,16 @@ def plan(
                 "Không thông báo, khóa hay xóa hộp thư nào. Nếu đúng là như vậy, chạy lại với ngưỡng cao hơn."
             ],
             last_run=today,
+            stopped=True,
         )
-    return Plan(steps, pending, last_run=today)
+    held = [step for step in steps if unproven and step.action in ENDINGS]
+    if not held:
+        return Plan(steps, pending, last_run=today)
+    warning = (
+        f"{unproven[0].upper()}{unproven[1:]}: chưa gỡ bỏ, thu hồi {len(held)} hộp thư đến hạn; mọi việc khác vẫn làm. "
+        "Chạy playbooks/clock.yml (giờ được so với máy chạy lệnh), hoặc cho máy chủ đồng bộ giờ."
+    )
+    return Plan([step for step in steps if step.action not in ENDINGS], pending, held, [warning], last_run=today)
 
 
 def steps_of(mailbox: Mailbox, rules: Rules, today: datetime.date, calendar: Calendar, approved: Mapping[str, datetime.date]) -> list[Step]:

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from congvu_mail import clock, states
+from congvu_mail import clock, host_time, states
 from congvu_mail.columns import aligned
 from congvu_mail.mailbox_store import OPENED, Entry, Store, StoreError, first, for_clock, last_access, named
 from congvu_mail.months import VIETNAM, add_months, local_date, shown
@@ -89,8 +89,10 @@ class Run:
         found = {uid: first(entry, "congvuRemovalApproved")[:10] for uid, (_, entry) in self.entries.items()}
         return {uid: datetime.date.fromisoformat(day) for uid, day in found.items() if day}
 
-    def plan(self, last_run: datetime.date | None, guard_percent: float, confirmed: datetime.date | None) -> clock.Plan:
-        """What is due."""
+    def plan(
+        self, last_run: datetime.date | None, guard_percent: float, confirmed: datetime.date | None, time: host_time.Verdict | None = None
+    ) -> clock.Plan:
+        """What is due. ``time``: whether the host's time is believed; None: it does not matter."""
         return clock.plan(
             self.boxes,
             self.rules,
@@ -101,6 +103,8 @@ class Run:
             guard_percent=guard_percent,
             gap_days=self.config["gap_days"],
             confirmed=confirmed,
+            wrong=time.wrong if time else "",
+            unproven=time.unproven if time else "",
         )
 
     # --- the steps ---
@@ -198,7 +202,7 @@ class Run:
         return wanted, {"operations": [{"dn": ledger, "replace": closed}]}
 
     def _kick(self, entry: Entry) -> None:
-        """End the sessions where Dovecot is on this host; elsewhere a session that lasted for months ends by itself.
+        """End the sessions where Dovecot is on this host; elsewhere its session-guard does, a few seconds later.
 
         Those in this mailbox, and those that its holder opened in organisations' mailboxes as their delegate.
         """
@@ -388,11 +392,23 @@ def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> d
     last = datetime.date.fromisoformat(state["last_run"]) if state.get("last_run") else None
     today = given.today or datetime.datetime.now(VIETNAM).date()
     day = Run(config, store, today, given.check)
-    # A preview of another day is no jump of the clock.
     guard = given.guard_percent or config["guard_percent"]
-    plan = day.plan(None if given.today else last, guard, given.confirmed)
+    if given.today:  # a preview of another day is no jump of the clock
+        plan = day.plan(None, guard, given.confirmed)
+    else:
+        before = host_time.kept(state.get("host_time"))
+        time = host_time.judge(
+            host_time.Reading.now(),
+            before,
+            confirmed=given.confirmed == today,
+            controller=given.controller,
+            server=host_time.synchronised(),
+        )
+        if last and before and time.believed and not before.believed:  # the last run was on a day that nobody stood for
+            last = min(last, today)
+        plan = day.plan(last, guard, given.confirmed, time)
     day.carry_out(plan)
-    if not plan.held:
+    if not plan.stopped:
         day.successors()
         day.initial_passwords(guard)
         day.passwords()
@@ -410,6 +426,7 @@ def run(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> d
         record = {
             "time": datetime.datetime.now(VIETNAM).isoformat(timespec="seconds"),
             "last_run": plan.last_run.isoformat() if plan.last_run else None,
+            "host_time": time.record(),
             "result": "failed" if day.problems else "ok",
             "detail": "; ".join(day.problems) or f"{sum(day.done.values())} việc, {len(plan.pending)} chờ duyệt",
         }
@@ -494,6 +511,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("run", help="làm những việc đến hạn")
     command.add_argument("--today", type=datetime.date.fromisoformat, help="chỉ với --check: xem trước ngày này")
     command.add_argument("--confirmed", type=datetime.date.fromisoformat, help="xác nhận ngày của máy là đúng")
+    command.add_argument("--controller", type=float, help="giờ của máy chạy lệnh (giây từ 1970), để so với giờ của máy này")
     command.add_argument("--guard-percent", type=float, help="ngưỡng phần trăm hộp thư đến hạn cùng lúc")
     command = commands.add_parser("approve", help="duyệt danh sách gỡ bỏ")
     command.add_argument("--mailbox", action="append", default=[])

@@ -1,5 +1,6 @@
 """An organisation's mailbox is opened by the persons it names, each with the own password; nobody else, and the log says who."""
 
+import imaplib
 import json
 
 import pytest
@@ -95,3 +96,54 @@ def test_who_is_no_delegate_any_more_is_out_at_once(system, office):
     change(system, f"uid={uid},{base}", [])
     assert "AUTHORIZATIONFAILED" in refusal(lambda: system.imap(delegate)).text
     wait_until(lambda: system.imap(organisation).logout(), 30)
+
+
+def dead(session):
+    """Has the server ended the session?"""
+    try:
+        return session.noop()[0] != "OK"
+    except (imaplib.IMAP4.error, OSError):
+        return True
+
+
+def test_who_is_locked_loses_what_he_has_open(system, office, receiver):
+    """Whoever locks him on whichever host: here only the directory is changed. The office is open to its other users."""
+    _organisation, delegate = office
+    base = "ou=mailboxes,dc=" + system.domain.replace(".", ",dc=")
+    (person,) = entries(system, "-b", base, f"(mailLocalAddress={delegate['address'].partition('*')[2]})", "uid")
+    own, shared, other = (system.imap(account) for account in ({**delegate, "address": person}, delegate, receiver))
+    ldif = f"dn: uid={person},{base}\nchangetype: modify\nreplace: congvuState\ncongvuState: "
+    system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=f"{ldif}suspended\n")
+    try:
+        wait_until(lambda: dead(own) and dead(shared), 60, "the end of both sessions")
+        assert other.noop()[0] == "OK"
+        assert "AUTH" in refusal(lambda: system.imap(delegate)).text
+    finally:
+        system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=f"{ldif}active\n")
+    assert system.imap(delegate).noop()[0] == "OK"
+
+
+def test_a_delegate_is_told_why_the_office_is_closed(system, office, receiver):
+    """The delegate who proves his own password, on every protocol and in the webmail; nobody else."""
+    from test_acts import webmail
+
+    organisation, delegate = office
+    base = "ou=mailboxes,dc=" + system.domain.replace(".", ",dc=")
+    (uid,) = entries(system, "-b", base, f"(mail={organisation['address']})", "uid")
+    session = system.imap(delegate)
+    ldif = f"dn: uid={uid},{base}\nchangetype: modify\nreplace: congvuState\ncongvuState: "
+    why = "Hop thu dang tam khoa tu 20/11/2026 (mailbox suspended): ban giao"
+    closed = f"{ldif}suspended\n-\nreplace: congvuRefusal\ncongvuRefusal: {why}\n"
+    system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=closed)
+    try:
+        wait_until(lambda: dead(session), 60, "the end of the session")
+        assert why in refusal(lambda: system.imap(delegate)).text
+        assert why in refusal(lambda: system.smtp("submission", delegate)).text
+        status, page = webmail(system, delegate)
+        assert status == 401 and why in page
+        wrong = {**delegate, "password": "khong-phai"}
+        stranger = {**receiver, "address": f"{organisation['address']}*{receiver['address']}"}
+        assert [account for account in (wrong, stranger) if "tam khoa" in refusal(lambda a=account: system.imap(a)).text] == []
+    finally:
+        system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=f"{ldif}active\n-\nreplace: congvuRefusal\n")
+    assert system.imap(delegate).noop()[0] == "OK"

@@ -251,9 +251,26 @@ def test_damage_in_the_repository_is_found(host, first):
 
 
 def test_old_snapshots_are_forgotten(host, first):
+    """By their date, and by as many days with a backup since: after a jump of the clock the date alone would forget everything."""
     host.run_expect([0], f"{TOOL} run")
+    config = "/etc/congvu-mail/backup.toml"
     options = "restic -r /srv/backup --password-file /etc/congvu-mail/backup/password"
-    host.run_expect([0], f"{options} backup --time '2026-01-02 03:04:05' --host backup --tag congvu-mail /etc/hostname")
-    assert "2026-01-02" in host.check_output(f"{options} snapshots")
-    host.run_expect([0], "systemctl start congvu-backup@run")
-    assert "2026-01-02" not in host.check_output(f"{options} snapshots")
+
+    def made(day, *tags):
+        marks = " ".join(f"--tag {tag}" for tag in tags)
+        host.run_expect([0], f"{options} backup --time '{day} 03:04:05' --host backup {marks} /etc/hostname")
+
+    def nightly():
+        host.run_expect([0], "systemctl start congvu-backup@run")
+        return host.check_output(f"{options} snapshots")
+
+    made("2026-01-02", "congvu-mail")
+    made("2026-01-02", "congvu-archive", "00000000-0000-4000-8000-0000000000aa")
+    assert nightly().count("2026-01-02") == 2, "one other day of the last ninety has a backup: rather the clock is wrong"
+    host.run_expect([0], f"cp {config} {config}.kept && sed -i 's/_days = .*/_days = 2/' {config}")
+    try:
+        assert nightly().count("2026-01-02") == 2
+        made("2026-01-03", "congvu-mail")
+        assert "2026-01-02" not in nightly()
+    finally:
+        host.run_expect([0], f"mv {config}.kept {config}")

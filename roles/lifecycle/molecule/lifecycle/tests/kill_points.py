@@ -11,6 +11,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 
 sys.path.insert(0, "/usr/local/lib/congvu-mail/python")
 sys.dont_write_bytecode = True
@@ -51,7 +52,7 @@ def run(points):
     if not child:
         left = points
         with contextlib.redirect_stdout(io.StringIO()):
-            lifecycle.main(["run"])
+            lifecycle.main(["run", f"--controller={time.time()}"])
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 

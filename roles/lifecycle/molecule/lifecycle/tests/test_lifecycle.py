@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import pathlib
 import shlex
+import time
 
 import pytest
 from testing import wait_until
@@ -66,8 +67,8 @@ def directory(host):
 
 
 def clock(host, *arguments):
-    """Run the clock by hand: exit status and what it says."""
-    done = host.run(f"{RUN} {' '.join(arguments or ('run',))}")
+    """Run the clock by hand, as playbooks/clock.yml does by default: exit status and what it says."""
+    done = host.run(f"{RUN} {' '.join(arguments or ('run', f'--controller={time.time():.0f}'))}")
     return done.rc, json.loads(done.stdout)
 
 
@@ -216,6 +217,58 @@ def test_a_wrong_day_does_nothing(host, directory):
         assert "đồng hồ có thể sai" in said["problems"][0]
     assert directory.get("an", "congvuState") == ["active"]
     assert clock(host, "run", "--confirmed", TODAY.isoformat())[1]["done"] == {"lock": 1}
+
+
+# The clock on a host whose time is some seconds off, which no server of time keeps.
+SHIFTED = """import datetime, sys, time
+shift = datetime.timedelta(seconds=float(sys.argv[1]))
+class Shifted(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + shift
+datetime.datetime = Shifted
+from congvu_mail import host_time, lifecycle
+host_time.synchronised = lambda: False
+sys.exit(lifecycle.main(sys.argv[2:]))
+"""
+
+
+def test_one_day_off_ends_nothing(host, directory):
+    """A lock and an approved removal are due. A jump by a day does neither, and says so; started without a witness nothing is ended."""
+
+    def shifted(seconds, *arguments):
+        program = f"PYTHONPATH=/usr/local/lib/congvu-mail/python python3 -B -c {shlex.quote(SHIFTED)}"
+        done = host.run(f"{program} {seconds} run {' '.join(arguments)}")
+        return done.rc, json.loads(done.stdout)
+
+    def states():
+        return [directory.get(name, "congvuState")[0] for name in ("an", "binh")]
+
+    assert clock(host)[0] == 0  # a believed time
+    sent = TODAY - dt.timedelta(days=59)
+    directory.add("an", congvuIssued=stamp(190))
+    directory.add("binh", congvuIssued=stamp(400), congvuState="suspended", congvuSuspendedSince=stamp(60))
+    directory.set(
+        "binh", congvuRemovalApproved=f"{sent} khanh, 9/QD", congvuNotice=f"notice-6m {sent} so@lab.test: 2.0.0 Ok: queued as 4B2"
+    )
+    before, day = journal(host), 86400
+    for seconds, words in ((day, "bị nhảy +1 ngày"), (-day, "bị nhảy -1 ngày"), (10 * day, "bị nhảy +10 ngày")):
+        status, said = shifted(seconds)
+        assert (status, said["done"]) == (1, {}) and words in said["problems"][0], said
+        assert "Không thông báo, khóa hay xóa hộp thư nào" in said["problems"][0]
+        assert sum(line.endswith("GIỮ LẠI") for line in said["table"]) >= 2
+    status, said = clock(host, "run", f"--controller={time.time() - day:.0f}")
+    assert (status, said["done"]) == (1, {}) and "lệch +1 ngày so với máy chạy lệnh" in said["problems"][0]
+    assert states() == ["active", "suspended"] and journal(host) == before
+
+    # Started anew, and perhaps with a wrong clock: nobody knows.
+    host.check_output('sed -i \'s/"boot": "[^"]*"/"boot": "another"/\' /var/lib/congvu-mail/lifecycle.json')
+    status, said = shifted(day)
+    assert (status, said["done"], states()) == (1, {"lock": 1}, ["suspended", "suspended"])
+    assert any("chưa gỡ bỏ, thu hồi 1 hộp thư đến hạn" in problem and "playbooks/clock.yml" in problem for problem in said["problems"])
+    # Put right: that the day goes back is no riddle.
+    assert clock(host)[1]["done"] == {"remove": 1}
+    assert states() == ["suspended", "terminated"] and intact(host)
 
 
 def test_many_at_once_are_held_back(host, directory):
