@@ -53,20 +53,25 @@ class ActionModule(ActionBase):
                 made = acts.with_passwords(made, box.give(made.passwords, now.date().isoformat(), LENGTH, SPECIALS))
             except (RuntimeError, OSError) as error:
                 raise AnsibleActionFail(f"chưa làm gì: không niêm phong được mật khẩu mới ({error})") from None
-        result = {"changed": False, "done": 0, "head": ""}
-        if made.changes:
+        result = {"changed": False, "done": 0, "recovered": [], "head": ""}
+        if made.changes or not check:  # with nothing to do it finishes what a run that was killed had begun
             remote = self._connection._shell.join_path(self._connection._shell.tmpdir, "changes.json")
             self._transfer_data(remote, json.dumps(made.changes))
             result = self._execute_module(module_name="mailbox_changes", module_args={"path": remote}, task_vars=task_vars)
             if result.get("failed"):
-                raise AnsibleActionFail(result.get("msg", "mailbox_changes failed"), result={"done": result.get("done", 0)})
+                killed = "bị ngắt giữa chừng trên máy chủ thư mục: chạy lại cùng lệnh, việc dở dang được làm nốt và ghi nhật ký"
+                raise AnsibleActionFail(
+                    result["msg"] if "done" in result else f"{killed} ({result.get('module_stderr') or result.get('msg')})",
+                    result={"done": result.get("done", 0)},
+                )
         if not check:
             box.done()
         table = made.table()
+        finished = [f"Việc dở dang của lần bị ngắt trước đã làm nốt và ghi nhật ký: {address}" for address in result["recovered"]]
         found = {
             "changed": result["changed"],
             "done": result["done"],
-            "table": [*table, *(f"Mật khẩu mới đã niêm phong: {name}" for name in box.written)],
+            "table": [*table, *finished, *(f"Mật khẩu mới đã niêm phong: {name}" for name in box.written)],
             "rows": [dict(zip(acts.COLUMNS, row.cells(), strict=True)) for row in made.rows],
             "ending": made.ending,
             "queue": made.queue,

@@ -9,6 +9,7 @@ description:
   - Reads a file with the changes that an act makes (C(congvu_mail.acts)) and carries them out one by one over ldapi as root, with
     C(congvu_mail.mailbox_store), which the role C(lifecycle) installs on the directory host.
   - A change that is done already counts as unchanged and is not journalled again. Check mode compares only.
+  - What a run that was killed had begun is finished first. When the directory goes down on the way, the message names what is not done.
 options:
   path:
     description: JSON list of changes.
@@ -27,6 +28,11 @@ done:
   description: Number of changes made (in check mode to be made).
   type: int
   returned: always
+recovered:
+  description: Addresses of mailboxes of which a run that was killed had begun something, done with now.
+  type: list
+  elements: str
+  returned: success
 head:
   description: Number and hash of the journal's last line, to be kept elsewhere; empty in check mode and when nothing changed.
   type: str
@@ -44,15 +50,20 @@ def main():
     (mailbox_store,) = programs(module, "mailbox_store")
     with open(module.params["path"], encoding="utf-8") as file:
         changes = json.load(file)
-    done, head = 0, ""
+    left, done, head, recovered = [change["journal"]["mailbox"] for change in changes], 0, "", []
     try:
         with mailbox_store.Store() as store:
+            recovered = store.finished
             for change in changes:
                 done += store.carry_out(change, module.check_mode)
+                left.pop(0)
             head = str(store.head or "")
     except mailbox_store.StoreError as error:
-        module.fail_json(msg=f"{error}. Đã làm {done} trong {len(changes)} hộp thư.", changed=bool(done), done=done, head=head)
-    module.exit_json(changed=bool(done), done=done, head=head)
+        said = (
+            f"Đã làm {done} trong {len(changes)} hộp thư; chưa xong: {', '.join(left)}. Chạy lại cùng lệnh: chỉ làm nốt những hộp thư đó."
+        )
+        module.fail_json(msg=f"{error}. {said}", changed=bool(done or recovered), done=done, head=head)
+    module.exit_json(changed=bool(done or recovered), done=done, recovered=recovered, head=head)
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ def recover(store: Store, pending: Mapping[str, Any], late: str) -> None:
         done = present is not None and not _open(present, operation["replace"])
         if done and [operation["journal"][name] for name in fields] not in known:
             missing.append({**operation["journal"], "result": late})
+            store.finished.append(operation["journal"]["mailbox"])
     store.enter(missing)
 
 

@@ -46,6 +46,7 @@ class Store:
         self.path, self.uri = path, uri
         self.pending = path.with_name("pending.json")
         self.head: journal.Head | None = None
+        self.finished: list[str] = []  # mailboxes of which a writer that was killed had begun something, done with by now
 
     def __enter__(self) -> Store:
         self._lock = os.open(self.path.with_name("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -176,6 +177,7 @@ class Store:
         last = next(iter(deque(self.lines(), 1)), {})
         written = all(last.get(name) == change["journal"][name] for name in ("act", "mailbox", "document", "before", "after"))
         if begun and not (written and not open_ones):
+            self.finished.append(change["journal"]["mailbox"])
             self._finish({**change, "operations": [{**one, "expect": {}} for one in change["operations"]]}, LATE)
         else:
             self.pending.unlink()

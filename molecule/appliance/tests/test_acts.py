@@ -318,6 +318,62 @@ def test_suspended_then_reinstated(system, victim, office, sender, policy):
     assert (done["before"]["congvuState"], done["after"]["congvuState"]) == (["suspended"], ["active"])
 
 
+@contextlib.contextmanager
+def nobody_writes_the_journal(system):
+    """What writes a line waits until the end: the first change of an act is then in the directory, and no other begins."""
+    argv = [*system.access["host_command"], "flock", JOURNAL, "sh", "-c", "echo $$; exec sleep 300"]
+    holder = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    number = holder.stdout.readline().strip()
+    try:
+        yield
+    finally:
+        system.run("kill", number)
+        holder.wait(60)
+
+
+def test_a_file_of_many_cut_in_the_middle(system, victim, office, tmp_path):
+    """The directory goes down, then the program is killed, each after one mailbox: said, and the next run does what is left, once."""
+    batch = tmp_path / "khoa.csv"
+    batch.write_text(f"mailbox\n{victim['address']}\n{office['address']}\n", encoding="utf-8")
+    given = {"batch": str(batch), "reason": "cắt giữa chừng", "operator": "khanh", **GIVEN}
+    count = len(journal(system))
+
+    def cut(name, address, how, **more):
+        """What the playbook says when ``how`` happens as soon as this mailbox is changed."""
+        state = read(system, address)[1]["congvuState"]
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with nobody_writes_the_journal(system):
+                running = pool.submit(act, system, name, **given, **more)
+                wait_until(lambda: running.done() or read(system, address)[1]["congvuState"] != state, 120, "the change")
+                system.run(*how)
+            return running.result()
+
+    try:
+        code, said, _ = cut("suspend", victim["address"], ("systemctl", "stop", "slapd"))
+        assert code != 0 and "máy chủ thư mục không trả lời" in said, said[-2000:]
+        assert f"Đã làm 1 trong 2 hộp thư; chưa xong: {office['address']}. Chạy lại cùng lệnh" in said
+        code, said, _ = act(system, "suspend", **given)
+        assert code != 0 and "chưa làm gì: " in said, said[-2000:]
+    finally:
+        system.run("systemctl", "start", "slapd")
+    assert [read(system, one["address"])[1]["congvuState"] for one in (victim, office)] == [["suspended"], ["active"]]
+
+    # Whoever has the lock of the acts open is the program.
+    lock = "/var/lib/congvu-mail/journal/lock"
+    kill = f"for fd in /proc/[0-9]*/fd/*; do [ $(readlink $fd) = {lock} ] 2>/dev/null && kill -9 $(echo $fd | cut -d/ -f3); done; true"
+    code, said, _ = cut("suspend", office["address"], ("bash", "-c", kill))
+    assert code != 0 and "bị ngắt giữa chừng trên máy chủ thư mục: chạy lại cùng lệnh" in said, said[-2000:]
+    code, said, changed = act(system, "suspend", **given)
+    assert code == 0 and changed >= 1, said[-2000:]
+    assert f"Việc dở dang của lần bị ngắt trước đã làm nốt và ghi nhật ký: {office['address']}" in said
+    assert act(system, "suspend", **given)[2] == 0
+    assert [(line["act"], line["mailbox"]) for line in journal(system)[count:]] == [("suspend", one["address"]) for one in (victim, office)]
+    assert "dừng giữa chừng" in journal(system)[-1]["result"]
+    for one in (victim, office):
+        assert read(system, one["address"])[1]["congvuOffences"] == ["1"]
+    assert act(system, "reinstate", **{**given, "document_number": "15/SNV-VP"})[0] == 0
+
+
 @pytest.fixture
 def queued(system, victim, sender):
     """Letters of the victim and of another to the outside, which wait in the queue because nobody is there: {sender's address: letter}."""
