@@ -105,7 +105,7 @@ class ActionModule(ActionBase):
     def _give_passwords(plan: directory.Plan, box: handover.Handover, given: dict[str, Any], today: datetime.date) -> None:
         """Put the hash of a new initial password, to be changed at the first login, into the entries that get one."""
         try:
-            hashes = box.give(plan.created, today.isoformat(), given["password_length"], given["password_specials"])
+            hashes = box.give(plan.created, today.isoformat(), given["password_rules"])
         except (RuntimeError, OSError) as error:
             raise AnsibleActionFail(f"the initial passwords could not be sealed, so nothing was changed: {error}") from None
         entries = {operation["dn"]: operation["attributes"] for stage in plan.stages for operation in stage if operation["verb"] == "add"}

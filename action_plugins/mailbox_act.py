@@ -28,9 +28,6 @@ from congvu_mail import acts, directory, handover
 from congvu_mail.months import VIETNAM
 from congvu_mail.working_days import Calendar, CalendarError
 
-# Initial passwords: what every password rule counts as special.
-LENGTH, SPECIALS = 16, "!@#%&*"
-
 
 class ActionModule(ActionBase):
     """See the module's text."""
@@ -50,7 +47,7 @@ class ActionModule(ActionBase):
         )
         if made.passwords and not check:
             try:
-                made = acts.with_passwords(made, box.give(made.passwords, now.date().isoformat(), LENGTH, SPECIALS))
+                made = acts.with_passwords(made, box.give(made.passwords, now.date().isoformat(), given["password_rules"]))
             except (RuntimeError, OSError) as error:
                 raise AnsibleActionFail(f"chưa làm gì: không niêm phong được mật khẩu mới ({error})") from None
         result = {"changed": False, "done": 0, "recovered": [], "head": ""}

@@ -65,6 +65,24 @@ options:
         description: Hours after which the result is too old.
         type: int
         required: true
+  ages:
+    description: Files that hold nothing but a password of an administrator, written anew only when it changes; their age is its age.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: What the password opens.
+        type: str
+        required: true
+      path:
+        description: The file.
+        type: path
+        required: true
+      days:
+        description: Days after which the password is too old.
+        type: int
+        required: true
   sessions:
     description: Count who is logged in to Dovecot.
     type: bool
@@ -109,7 +127,7 @@ RETURN = r"""
 status:
   description: >-
     C(time) (seconds since 1970), C(host) (system, uptime in seconds, reboot, failed units), C(services), C(queue), C(disks)
-    (bytes), C(certificates), C(records), C(sessions), C(directory), C(filter), C(antivirus), C(packages), C(updates); only what
+    (bytes), C(certificates), C(records), C(ages), C(sessions), C(directory), C(filter), C(antivirus), C(packages), C(updates); only what
     was asked for.
   type: dict
   returned: always
@@ -198,6 +216,14 @@ class Host:
             return {"time": None}
         return {"time": str(found["time"]), "result": str(found["result"]), "detail": str(found.get("detail", ""))}
 
+    def ages(self, wanted):
+        """When the passwords of administrators were set (seconds since 1970)."""
+        return [{"name": one["name"], "days": one["days"], **guarded(self.age, one["path"])} for one in wanted]
+
+    def age(self, path):
+        """One of them."""
+        return {"since": int(os.stat(path).st_mtime)}
+
     def sessions(self, _wanted):
         """Connections by protocol, and the number of users behind them."""
         found = json.loads(self.run("doveadm", "-f", "json", "who", "-1"))
@@ -269,11 +295,13 @@ def main():
         "path": {"type": "path", "required": True},
         "hours": {"type": "int", "required": True},
     }
+    ages = {name: records[name] for name in ("name", "path")} | {"days": {"type": "int", "required": True}}
     module = AnsibleModule(
         argument_spec={
             **lists,
             **paths,
             "records": {"type": "list", "elements": "dict", "default": [], "options": records},
+            "ages": {"type": "list", "elements": "dict", "default": [], "options": ages},
             "queue": {"type": "bool", "default": False},
             "sessions": {"type": "bool", "default": False},
             "directory": {"type": "str", "default": ""},

@@ -27,6 +27,10 @@ options:
     type: list
     elements: str
     default: []
+  weak:
+    description: What the passwords of administrators lack of their rule, by the name of the secret; an empty text is nothing.
+    type: dict
+    default: {}
   groups:
     description: >-
       Hosts of each group that must have one, by the name of the group. Empty: the deployment (settings, secrets, groups) is not
@@ -79,6 +83,7 @@ def main() -> None:
             # Names only, no values.
             "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "groups": {"type": "dict", "default": {}},
+            "weak": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -96,7 +101,7 @@ def main() -> None:
         applications = find(load_policy(file).data, "single_sign_on.ldap_applications.value")
         applications = applications if isinstance(applications, list) else []
         given = (module.params[name] for name in ("settings", "secrets", "groups"))
-        problems += check_deployment(file.parent, *given, applications)
+        problems += check_deployment(file.parent, *given, applications, module.params["weak"])
     if problems:
         listed = "\n".join(problems)
         module.fail_json(msg=f"Chính sách và cấu hình có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}")

@@ -52,6 +52,8 @@ READ = (
     "mailLocalAddress",
     "congvuCode",
     "congvuKind",
+    "pwdPolicySubentry",
+    "congvuForbiddenInPassword",
     "congvuState",
     "congvuDelivery",
     "congvuLogin",
@@ -256,7 +258,7 @@ class Plan:
 
     rows: list[Row] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)  # for mailbox_store
-    passwords: list[dict[str, str]] = field(default_factory=list)  # new ones: {code, name, address, organisation, dn}
+    passwords: list[dict[str, Any]] = field(default_factory=list)  # new ones: {code, name, address, organisation, dn, policy, personal}
     ending: list[str] = field(default_factory=list)  # uids whose sessions have to end
     queue: list[str] = field(default_factory=list)  # uids whose mail in the queue is held (compromised) or looked for (reinstated)
 
@@ -539,7 +541,7 @@ class _Planner:
         }
         return [{"dn": f"congvuLocalPart={local_part},ou=ledger,{self.rules.suffix}", "replace": wanted}]
 
-    def _recipient(self, box: Mailbox) -> dict[str, str]:
+    def _recipient(self, box: Mailbox) -> dict[str, Any]:
         """To whom a new password is handed: the organisation that the mailbox belongs to."""
         return {
             "code": box.get("congvuCode"),
@@ -548,6 +550,8 @@ class _Planner:
             "organisation": box.get("congvuCode" if box.get("congvuKind") == "organisation" else "congvuOrganisation")
             or box.get("congvuCode"),
             "dn": box.dn,
+            "policy": box.get("pwdPolicySubentry").partition(",")[0].removeprefix("cn="),
+            "personal": [*box.attributes.get("mail", []), *box.attributes.get("congvuForbiddenInPassword", [])],
         }
 
     def _names(self, dns: Iterable[str]) -> str:

@@ -129,11 +129,13 @@ def check_deployment(
     present: Iterable[str],
     groups: Mapping[str, list[str]],
     applications: Iterable[str] = (),
+    weak: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """One line for each thing that is wrong.
 
     `folder`: the inventory's group_vars/all, to tell the line of a setting; `settings`: the `deployment_*` values as Ansible sees them;
-    `present`: names of the secrets that are there (never their values); `groups`: hosts by group; `applications`: those of the policy.
+    `present`: names of the secrets that are there (never their values); `groups`: hosts by group; `applications`: those of the policy;
+    `weak`: what an administrator's password lacks of the rule for administrators, by its name (empty: nothing).
     """
     for name, form in SETTINGS.items():
         if name not in settings:
@@ -156,6 +158,12 @@ def check_deployment(
         yield f"{folder}/vault.yml: chưa có mật khẩu nào. Cách sửa: {make}."
     elif missing:
         yield f"{folder}/vault.yml: thiếu {', '.join(missing)}. Cách sửa: thêm vào bằng ansible-vault edit."
+    for name, lacks in (weak or {}).items():
+        if name in present and lacks:
+            yield (
+                f"{folder}/vault.yml: {name}: chưa đạt quy tắc mật khẩu của cấp quản trị, còn thiếu: {lacks}. "
+                "Cách sửa: đặt mật khẩu khác bằng ansible-vault edit."
+            )
     for name, hosts in groups.items():
         if not hosts:
             yield f"hosts.yml: {name}: nhóm không có máy nào. Cách sửa: thêm ít nhất một máy vào nhóm này trong hosts.yml."

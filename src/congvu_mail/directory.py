@@ -232,7 +232,7 @@ class Plan:
 
     rows: list[Row] = field(default_factory=list)
     stages: list[list[dict[str, Any]]] = field(default_factory=list)
-    created: list[dict[str, str]] = field(default_factory=list)  # new logins: {code, name, address, organisation, dn}
+    created: list[dict[str, Any]] = field(default_factory=list)  # new logins: {code, name, address, organisation, dn, policy, personal}
     living: int = 0  # mailboxes that are not terminated, before
 
     def counts(self) -> Counter[str]:
@@ -539,7 +539,15 @@ class _Planner:
         self.added.append({"verb": "add", "dn": dn, "attributes": attributes, "journal": line})
         if wanted["congvuLogin"] == ["TRUE"]:
             self.plan.created.append(
-                {"code": code, "name": _name(row), "address": wanted["mail"][0], "organisation": self._agency(table, row), "dn": dn}
+                {
+                    "code": code,
+                    "name": _name(row),
+                    "address": wanted["mail"][0],
+                    "organisation": self._agency(table, row),
+                    "dn": dn,
+                    "policy": wanted["pwdPolicySubentry"][0].partition(",")[0].removeprefix("cn="),
+                    "personal": [*wanted["mail"], *wanted.get("congvuForbiddenInPassword", [])],
+                }
             )
 
     def _agency(self, table: str, row: Mapping[str, str]) -> str:

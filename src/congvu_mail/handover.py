@@ -20,21 +20,31 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from congvu_mail import password_rules
 
 COLUMNS = ("Mã", "Tên", "Địa chỉ", "Mật khẩu ban đầu")
 PENDING = ".pending.json"
+# Where the rule counts every special character.
+SPECIALS = "!@#%&*"
 # Read aloud or copied by hand, these are mistaken for one another.
 _UNLIKE = str.maketrans("", "", "0O1lI")
 
 
-def initial_password(length: int, specials: str) -> str:
-    """A random password with small and capital letters, digits and specials, never less than 16 characters."""
-    classes = [text.translate(_UNLIKE) for text in (string.ascii_lowercase, string.ascii_uppercase, string.digits)] + [specials]
-    length = max(length, 16)
+def initial_password(rule: Mapping[str, Any], personal: Iterable[str] = ()) -> str:
+    """A random password that the rule takes (see ``password_rules``), never less than 16 characters, with letters, digits and specials.
+
+    `personal` are values of which no part may be in it.
+    """
+    classes = [text.translate(_UNLIKE) for text in (string.ascii_lowercase, string.ascii_uppercase, string.digits)]
+    classes.append(rule.get("specials") or SPECIALS)
+    length = max(rule.get("min_length") or 0, 16)
+    personal = list(personal)
     while True:
         # A letter first: a spreadsheet takes a cell that begins with a sign for a formula.
         word = secrets.choice(classes[0]) + "".join(secrets.choice("".join(classes)) for _ in range(length - 1))
-        if all(set(word) & set(one) for one in classes):
+        if all(set(word) & set(one) for one in classes) and not password_rules.judge(rule, word, personal):
             return word
 
 
@@ -74,9 +84,10 @@ class Handover:
         self.folder, self.seal, self.suffix = Path(folder), seal, suffix
         self.written: list[str] = []
 
-    def give(self, created: Iterable[Mapping[str, str]], day: str, length: int, specials: str) -> dict[str, str]:
-        """Hash of the initial password of each new mailbox ({code, name, address, organisation}), by code.
+    def give(self, created: Iterable[Mapping[str, Any]], day: str, rules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Hash of the initial password of each new mailbox ({code, name, address, organisation, policy, personal}), by code.
 
+        Each password obeys the rule named `policy`, of which the first holds where none has that name, and holds nothing of `personal`.
         Sealed files of this call are in ``written``; what an earlier, killed run sealed is taken over.
         """
         created = list(created)
@@ -84,14 +95,14 @@ class Handover:
             return {}
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = {code: held for code, held in self._pending().items() if (self.folder / held["file"]).is_file()}
-        fresh: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+        fresh: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for mailbox in created:
             if mailbox["code"] not in known:
                 fresh[mailbox["organisation"]].append(mailbox)
-        files = {}
+        files, by_name = {}, {rule["name"]: rule for rule in rules}
         for organisation, mailboxes in fresh.items():
             name = self._free_name(day, organisation)
-            passwords = [initial_password(length, specials) for _ in mailboxes]
+            passwords = [initial_password(by_name.get(box["policy"], rules[0]), box["personal"]) for box in mailboxes]
             rows = [(box["code"], box["name"], box["address"], word) for box, word in zip(mailboxes, passwords, strict=True)]
             files[name] = self.seal(_csv(rows))
             known |= {box["code"]: {"hash": ssha512(word), "file": name} for box, word in zip(mailboxes, passwords, strict=True)}

@@ -24,12 +24,20 @@ def password(length: int = 32) -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
+def administrators_password() -> str:
+    """One that a person types to administer: every kind of character, and of the special ones `@`, which every regulation counts."""
+    while True:
+        word = f"{password(16)}@{password(15)}"
+        if all(set(word) & set(kind) for kind in (string.ascii_lowercase, string.ascii_uppercase, string.digits)):
+            return word
+
+
 def generate(applications: Iterable[str] = ()) -> dict[str, object]:
     """All ``vault_*`` variables that ``playbooks/group_vars/all/wiring.yml`` uses."""
     return {
         "vault_ldap_passwords": {name: password() for name in (*SERVICE_ACCOUNTS, *applications)},
         "vault_valkey_password": password(),
-        "vault_rspamd_password": password(),
+        "vault_rspamd_password": administrators_password(),
         "vault_roundcube_des_key": password(32),
         "vault_roundcube_database_password": password(),
         "vault_backup_password": password(),

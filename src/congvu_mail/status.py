@@ -17,13 +17,15 @@ from congvu_mail.months import VIETNAM
 GOOD, NOTICE, PROBLEM = "tốt", "LƯU Ý", "LỖI"
 DETAIL_WIDTH = 76
 
-# From where on a figure is worth a notice or a problem. Percent of disk used, days of a certificate, messages that wait, hours of the
-# oldest, days of virus signatures, seconds between the clocks of the hosts and of the controller.
+# From where on a figure is worth a notice or a problem. Percent of disk used, days of a certificate and of an administrator's password that
+# are left, messages that wait, hours of the oldest, days of virus signatures, seconds between the clocks of the hosts and of the
+# controller.
 LIMITS = {
     "disk_notice": 80,
     "disk_problem": 90,
     "certificate_notice": 30,
     "certificate_problem": 21,
+    "password_notice": 14,
     "queue_notice": 100,
     "queue_problem": 1000,
     "queue_hours": 24,
@@ -211,6 +213,19 @@ def of_records(found: Any, now: float, _limits: Mapping[str, float]) -> Iterator
                 yield Row(topic, GOOD, text)
 
 
+def of_ages(found: Any, now: float, limits: Mapping[str, float]) -> Iterator[Row]:
+    """Passwords of administrators, and how long each may still be used."""
+    remedy = "đặt mật khẩu mới trong vault.yml (ansible-vault edit), rồi chạy ansible-playbook playbooks/site.yml"
+    for password in found:
+        if "error" in password:
+            yield Row(password["name"], PROBLEM, f"không biết đặt từ ngày nào ({password['error']})", remedy)
+            continue
+        left = password["since"] + password["days"] * 86400 - now
+        level = at_least(-left, -limits["password_notice"] * 86400, 0)
+        text = f"còn {span(left)}" if left > 0 else f"QUÁ HẠN {number(password['days'])} ngày"
+        yield Row(password["name"], level, f"{text} (đặt ngày {moment(password['since'])})", remedy)
+
+
 def of_sessions(found: Mapping[str, Any], _now: float, _limits: Mapping[str, float]) -> Iterator[Row]:
     """Who is logged in."""
     counts = {name.upper(): value for name, value in found["services"].items()}
@@ -274,6 +289,7 @@ SECTIONS = {
     "disks": (of_disks, "Đĩa"),
     "certificates": (of_certificates, "Chứng thư"),
     "records": (of_records, "Sao lưu"),
+    "ages": (of_ages, "Mật khẩu quản trị"),
     "sessions": (of_sessions, "Phiên"),
     "directory": (of_directory, "Danh bạ"),
     "filter": (of_filter, "Bộ lọc"),

@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-from congvu_mail import deployment
+from congvu_mail import deployment, password_rules, secrets
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROVINCES = sorted(p.parents[2] for p in ROOT.glob("inventories/*/group_vars/all/deployment.yml"))
@@ -98,6 +98,30 @@ def test_each_application_needs_a_password(tmp_path):
     assert "python -m congvu_mail.secrets portal khao-sat > " in found
 
 
+def test_an_administrator_s_password_obeys_the_rule_for_administrators(tmp_path):
+    names = deployment.secret_names()
+    weak = {"vault_rspamd_password": "Có chữ số (0–9)"}
+    (found,) = deployment.check_deployment(tmp_path, settings(PROVINCES[0]), names, {"mta": ["mail"]}, weak=weak)
+    assert found.startswith(
+        f"{tmp_path}/vault.yml: vault_rspamd_password: chưa đạt quy tắc mật khẩu của cấp quản trị, còn thiếu: Có chữ số"
+    )
+    assert (
+        list(
+            deployment.check_deployment(
+                tmp_path, settings(PROVINCES[0]), names, {"mta": ["mail"]}, weak={**weak, **dict.fromkeys(weak, "")}
+            )
+        )
+        == []
+    )
+
+
+@pytest.mark.parametrize("province", PROVINCES, ids=lambda p: p.name)
+def test_a_fresh_vault_obeys_the_rule_for_administrators(province):
+    policy = yaml.safe_load((province / "group_vars/all/policy.yml").read_text(encoding="utf-8"))["mail_policy"]
+    rule = {name: leaf["value"] for name, leaf in policy["password"]["admin"].items()}
+    assert [word for word in (secrets.generate()["vault_rspamd_password"] for _ in range(50)) if password_rules.unmet(rule, word)] == []
+
+
 # ---- As the operator sees it: the real playbook, an inventory of its own ------------------------------------
 
 
@@ -180,9 +204,14 @@ def test_wrong_and_missing_variables_come_in_one_failure(sixth):
     edit(sixth, "deployment.yml", "deployment_online: false", "deployment_online: không")
     edit(sixth, "deployment.yml", 'deployment_relayhost: ""\n', "")
     edit(sixth, "policy.yml", "value: 50MB", "value: 60MB")
-    status, text = site(sixth, unlocked(sixth))
+    status, text = site(sixth, unlocked(sixth), "-e", "vault_rspamd_password=mat-khau-1234567890")
     assert status == 2
-    assert "Chính sách và cấu hình có 3 chỗ sai, chưa máy nào được động đến" in text
+    assert (
+        "vault_rspamd_password: chưa đạt quy tắc mật khẩu của cấp quản trị, còn thiếu: Có chữ hoa (A–Z); Có ký tự đặc biệt, một trong:"
+        in text
+    )
+    assert "mat-khau-1234567890" not in text
+    assert "Chính sách và cấu hình có 4 chỗ sai, chưa máy nào được động đến" in text
     assert "deployment_online = 'không': sai dạng. Cách sửa: giá trị phải là true hoặc false" in text
     assert "deployment_relayhost: thiếu biến này. Cách sửa: thêm dòng deployment_relayhost" in text
     assert "attachments.max_total.value = 60MB: trái Quy chế" in text

@@ -22,6 +22,7 @@ WELL = {
         "queue": {"queues": {"deferred": 2, "active": 1}, "oldest": NOW - 3700},
         "disks": [{"path": "/srv/mail", "size": 100 * 2**30, "free": 60 * 2**30, "inodes": 1000, "inodes_free": 900}],
         "certificates": [{"path": "/etc/congvu-mail/tls/mail.crt", "end": NOW + 300 * DAY}],
+        "ages": [{"name": "Mật khẩu trang rspamd", "days": 90, "since": NOW - 10 * DAY}],
         "records": [
             {"name": "backup", "hours": 26, "time": "2026-11-22T02:10:00+07:00", "result": "ok", "detail": "1,2 GiB"},
             {"name": "restore_test", "hours": 24 * 31, "time": "2026-11-01T03:00:00Z", "result": "ok", "detail": ""},
@@ -105,6 +106,9 @@ SERVICE = {"unit": "slapd", "load": "loaded", "active": "failed", "sub": "failed
         ({"certificates": [{"path": "/m.crt", "end": NOW + 20 * DAY}]}, PROBLEM, ["còn 20 ngày", "chứng thư mới"]),
         ({"certificates": [{"path": "/m.crt", "end": NOW + 25 * DAY}]}, NOTICE, ["còn 25 ngày"]),
         ({"certificates": [{"path": "/m.crt", "end": NOW - 1}]}, PROBLEM, ["ĐÃ HẾT HẠN"]),
+        ({"ages": [{"name": "rspamd", "days": 90, "since": NOW - 91 * DAY}]}, PROBLEM, ["QUÁ HẠN 90 ngày", "ansible-vault edit"]),
+        ({"ages": [{"name": "rspamd", "days": 90, "since": NOW - 80 * DAY}]}, NOTICE, ["còn 10 ngày"]),
+        ({"ages": [{"name": "rspamd", "days": 90, "error": "No such file"}]}, PROBLEM, ["không biết đặt từ ngày nào"]),
         ({"certificates": [{"path": "/m.crt", "error": "openssl: no"}]}, PROBLEM, ["/m.crt: không đọc được"]),
         ({"records": [{"name": "backup", "hours": 26, "time": None}]}, PROBLEM, ["Sao lưu", "chưa có lần nào", "playbooks/backup.yml"]),
         ({"records": [{"name": "clock", "hours": 26, "time": None}]}, NOTICE, ["Đồng hồ hằng ngày", "chưa có lần nào", "clock.yml"]),

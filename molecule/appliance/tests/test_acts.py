@@ -17,6 +17,8 @@ from conftest import PROVINCE, ROOT
 from mail import Refused, compose, refusal, wait_until
 from webmail import browser, fetch, login
 
+from congvu_mail import password_rules
+
 JOURNAL = "/var/lib/congvu-mail/journal/operations.jsonl"
 ACTS = {"suspend": "suspend", "reinstate": "restore", "terminate": "delete", "reset-password": "reset"}
 TODAY = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=7)).date().isoformat()
@@ -415,7 +417,7 @@ def test_in_an_emergency_the_document_follows(system, victim, sender, queued):
     assert read(system, victim["address"])[1]["congvuDocument"][0].startswith(GIVEN["document_number"])
 
 
-def test_a_new_password_is_sealed_and_must_be_changed(system, victim):
+def test_a_new_password_is_sealed_and_must_be_changed(system, victim, policy):
     given = {"mailbox": victim["address"], "reason": "quên mật khẩu", "operator": "khanh", **GIVEN}
     sessions = opened(system, victim)
     with in_the_webmail(system, victim, "mật khẩu vừa được thay đổi"):
@@ -429,6 +431,10 @@ def test_a_new_password_is_sealed_and_must_be_changed(system, victim):
     fresh = next(line.rpartition(",")[2].strip('"') for line in unsealed.splitlines() if victim["address"] in line)
     assert fresh not in said and fresh not in json.dumps(journal(system))
     assert "userPassword" not in json.dumps(journal(system))
+    # It obeys the rule that its owner has to obey.
+    found = read(system, victim["address"])[1]
+    rule = {name: leaf["value"] for name, leaf in policy["password"][found["congvuClass"][0]].items()} | {"forbid_personal_data": True}
+    assert password_rules.judge(rule, fresh, [victim["address"], *found.get("congvuForbiddenInPassword", [])]) == ""
     answered(system, victim, SHUT)
     # The sealed one works, but opens nothing before its owner has changed it; he is told where.
     said = f"Phai doi mat khau truoc khi dung tai {system.access['password_url']} (password must be changed first)"

@@ -14,7 +14,7 @@ import webmail
 import yaml
 from mail import MailSystem, refusal
 
-from congvu_mail import secrets
+from congvu_mail import handover, secrets
 
 ROOT = pathlib.Path(os.environ["CONGVU_ROOT"])
 PROVINCES = os.environ.get("CONGVU_PROVINCES", "ninh-binh bac-giang soc-trang tien-giang").split()
@@ -59,6 +59,7 @@ class Mailbox:
         uid = str(uuid.uuid4())
         self.dn = f"uid={uid},ou=mailboxes,{suffix}"
         self.local = f"thumatkhau.{kind}"
+        self.data = ["TranBinhThu", "02091985"]
         self.address = f"{self.local}@{system.domain}"
         self.password = "Ban-dau#" + secrets.password(12)
         entry = {
@@ -75,7 +76,7 @@ class Mailbox:
             "congvuLogin": "TRUE",
             "mail": self.address,
             "mailLocalAddress": self.address,
-            "congvuForbiddenInPassword": ["TranBinhThu", "02091985"],
+            "congvuForbiddenInPassword": self.data,
             "pwdPolicySubentry": f"cn={kind},ou=policies,{suffix}",
             "userPassword": self.password,
             "pwdReset": "TRUE",
@@ -181,12 +182,14 @@ def test_until_the_password_is_changed_nothing_else_opens(mailbox):
 
 
 def test_what_the_rule_allows_is_taken(mailbox, province):
-    """The shortest password, each special character of the set by itself, none where none is demanded, the printed example."""
+    """The shortest password, each special character of the set by itself, none where none is demanded, the printed example; and what
+    accounts.yml and reset-password.yml give out."""
     specials = mailbox.rule["specials"] or ("-." if "special" in mailbox.rule["classes"] else "")
     wanted = [mailbox.example(20 + n, special=c) for n, c in enumerate(specials)] or [mailbox.example(20)]
     assert len(set(wanted)) == len(wanted) and {len(new) for new in wanted} == {mailbox.rule["min_length"]}
     printed = re.search(r"Ví dụ: (\S+)\.", province[1]["password"]["user"]["specials"].get("quote", ""))
-    mailbox.takes(*wanted, *([printed[1]] if printed and mailbox.kind == "user" else []))
+    given = [handover.initial_password(mailbox.rule | {"forbid_personal_data": mailbox.personal}, mailbox.data) for _ in range(3)]
+    mailbox.takes(*wanted, *given, *([printed[1]] if printed and mailbox.kind == "user" else []))
 
 
 def test_earlier_passwords_do_not_come_again(mailbox):
