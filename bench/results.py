@@ -18,9 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Made by `bench/run` and `bench/scale`, newest last. One machine carries the mail server, the foreign server and whoever makes the load, so
-absolute figures are a lower bound and ratios are what to compare. Percentiles are of the time from when a request was due, so waiting in
-a queue counts.
+Made by `bench/run`, `bench/scale` and `bench/guess`, newest last. One machine carries the mail server, the foreign server and whoever makes
+the load, so absolute figures are a lower bound and ratios are what to compare. Percentiles are of the time from when a request was due, so
+waiting in a queue counts.
 """
 
 
