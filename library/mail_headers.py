@@ -47,7 +47,7 @@ options:
   flag:
     description: >-
       What was noticed, one of C(secret_mark), C(sign_up), C(public_mail), C(forwarded_in), C(forward_refused), C(rate_exceeded),
-      C(encrypted), C(virus), C(unscannable), C(executable), C(too_large), C(spam).
+      C(encrypted), C(virus), C(unscannable), C(executable), C(too_large), C(foreign_from), C(spam).
     type: str
   limit:
     description: At most so many messages are returned, the latest.

@@ -3,9 +3,11 @@ the policy's."""
 
 import email
 import email.policy
+import io
 import json
 import unicodedata
 import uuid
+import zipfile
 
 import pytest
 import webmail
@@ -101,10 +103,15 @@ def test_every_extension_of_the_policy(offer, policy, way):
         "filename*0*=utf-8''B%C3%A1o; filename*1*=%20c%C3%A1o.exe",
         'filename="=?utf-8?B?QsOhbyBjw6FvLmV4ZQ==?="',
         'filename="Báo cáo.exe"',
+        'filename="Báo cáo.\\e\\x\\e"',
+        'filename="bao cao.pdf"; filename="bao cao.exe"',
+        "filename=\"bao cao.pdf\"; filename*=utf-8''bao%20cao.exe",
+        'filename="bao cao.pdf"\r\nContent-Disposition: attachment; filename="bao cao.exe"',
+        'filename="bao cao.pdf"\r\nContent-Type: text/plain; name="bao cao.exe"',
     ],
 )
 def test_every_way_to_write_a_name(offer, parameter, way):
-    """RFC 2231 with and without continuation, RFC 2047, plain UTF-8."""
+    """RFC 2231 with and without continuation, RFC 2047, plain UTF-8; a second name beside a harmless one."""
 
     def written(message):
         return message.as_bytes().replace(b'filename="tep.bin"', parameter.encode()).replace(b"\n", b"\r\n")
@@ -114,19 +121,98 @@ def test_every_way_to_write_a_name(offer, parameter, way):
     assert 'ao.exe" thuoc loai bi cam' in answer.text
 
 
+@pytest.mark.parametrize("tail", ["\u00a0", "\u200b", "\u202c", "\u00ad", "::$DATA", "/", "'", "\t", "\x01"])
+def test_what_hides_the_end_of_a_name(offer, tail):
+    """Nobody sees it, and programs drop it when they save the file."""
+
+    def written(message):
+        return message.as_bytes().replace(b'filename="tep.bin"', f'filename="tep.exe{tail}"'.encode()).replace(b"\n", b"\r\n")
+
+    answer = refusal(lambda: offer("submission", [("tep.bin", b"x")], raw=written))
+    assert (answer.code, "thuoc loai bi cam" in answer.text) == (554, True), answer
+
+
+def listed(before, after):
+    """A ZIP archive with one name before the file and another in the list (of the same length)."""
+    return (
+        zipped((before, b"x"))
+        .replace(b"PK\1\2", b"list")
+        .replace(before.encode(), after.encode())
+        .replace(after.encode(), before.encode(), 1)
+        .replace(b"list", b"PK\1\2")
+    )
+
+
+ZIPS = {
+    "another name before the file": listed("ab.exe", "ab.txt"),
+    "another name in the list": listed("ab.txt", "ab.exe"),
+    "no list": zipped(("ab.exe", b"x")).partition(b"PK\1\2")[0],
+    "two archives, the last": zipped(("a.txt", b"x")) + zipped(("a.exe", b"x")),
+    "two archives, the first": zipped(("a.exe", b"x")) + zipped(("a.txt", b"x")),
+    "end of the name": zipped(("a.exe\u00a0", b"x")),
+}
+
+
+@pytest.mark.parametrize("case", ZIPS)
+def test_every_name_in_an_archive(offer, case):
+    """Whichever list of its files a program reads."""
+    answer = refusal(lambda: offer("submission", [("tep.zip", ZIPS[case])]))
+    assert (answer.code, "bi cam" in answer.text) == (554, True), answer
+
+
+FORMS = {
+    "a fragment": (b'Content-Type: message/partial; id="a"; number=1; total=2\r\n', "message/partial"),
+    "an encoded whole": (b'Content-Type: multipart/mixed; boundary="a"\r\nContent-Transfer-Encoding: base64\r\n', "multipart base64"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_only_some_mail_programs_put_together(offer, way, form):
+    """Nobody can scan it here (RFC 2046, 5.2.2; RFC 2045, 6.4)."""
+    fields, words = FORMS[form]
+
+    def written(message):
+        head = message.as_bytes().replace(b"\n", b"\r\n").partition(b"Content-Type:")[0]
+        return head + fields + b"\r\n" + b"eA==\r\n"
+
+    answer = refusal(lambda: offer(way, raw=written))
+    assert (answer.code, words in answer.text) == (554, True), answer
+
+
+@pytest.mark.parametrize("line", ["begin 644 a.exe", "begin  644   a.exe", 'begin 644 "a.exe"', "begin-base64 644 a.exe"])
+def test_a_file_from_before_mime(offer, line):
+    """At the very beginning of a text, where Rspamd unpacks it."""
+    text = f"{line}\n#>'AX\n`\nend\n"
+    assert "Trong thu co tep thuoc loai bi cam" in refusal(lambda: offer("submission", text=text)).text
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_gtube_is_refused(offer, way):
     assert refusal(lambda: offer(way, text=GTUBE + "\n")).code == 554
 
 
-@pytest.mark.parametrize("name", ["Báo cáo.docx", "bang-tinh.xlsx", "báo cáo.exe.pdf", "www.vi-du.com.txt", "exe", "ghi chú exe.txt"])
+@pytest.mark.parametrize(
+    "name", ["Báo cáo.docx", "bang-tinh.xlsx", "báo cáo.exe.pdf", "vi-du.com; kỳ 2: 'exe'.txt", "exe", "ghi chú (vi-du.com)"]
+)
 def test_names_that_only_look_alike_pass(system, receiver, offer, name):
-    message = offer("submission", [(name, b"noi dung")], text="xem www.vi-du.com\n")
+    folder = zipped(("trang.com/a.txt", b"x"), ("b.exe/", b""))
+    text = "begin 2026 voi tep a.exe moi\nfilename=a.exe, xem www.vi-du.com\n"
+    message = offer("submission", [(name, b"noi dung"), ("thu-muc.zip", folder)], text=text)
     assert system.wait_for(receiver, message["Message-ID"])
+
+
+def packed_otherwise():
+    """A ZIP archive compressed with LZMA, which ClamAV does not unpack."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.txt", EICAR)
+    return buffer.getvalue()
 
 
 LOCKED = {
     "zip": ("tep.zip", locked_zip("a.txt")),
+    "other": ("tep.zip", packed_otherwise()),
     "rar": ("tep.rar", rar("a.txt", locked=True)),
     "7z": ("tep.7z", LOCKED_7Z),
     "office": ("tep.docx", LOCKED_DOCX),

@@ -51,6 +51,47 @@ def test_an_address_made_up_at_delivery_is_refused(script):
     assert "không ghi rõ" in answer.text
 
 
+# A script in another command's argument, for a server that does not take it for one.
+HIDDEN = b'/*\r\nPUTSCRIPT "thu-giau" {25+}\r\nredirect "a@gmail.com";\r\n\r\n*/keep;'
+CARRIERS = {
+    "word": b"NOOP x{%d+}\r\n",
+    "open quote": b'NOOP "x{%d+}\r\n',
+    "unknown command": b"XYZ {%d+}\r\n",
+    "a login again": b'AUTHENTICATE "PLAIN" {%d+}\r\n',
+    "name without quotes": b"PUTSCRIPT thu-x {%d+}\r\n",
+    "name with NUL": b'PUTSCRIPT "a\0b" {%d+}\r\n',
+    "name not in UTF-8": b'PUTSCRIPT "a\xff" {%d+}\r\n',
+    "long name": b'PUTSCRIPT "' + b"a" * 70000 + b'" {%d+}\r\n',
+}
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_no_script_comes_in_within_another_command(script, carrier):
+    """What stands before it, the check and Dovecot take apart alike."""
+    script.file.write(CARRIERS[carrier] % len(HIDDEN) + HIDDEN + b'\r\nNOOP "xong"\r\n')
+    script.file.flush()
+    while b"xong" not in script.file.readline():
+        pass
+    assert "thu-giau" not in script.command("LISTSCRIPTS")
+
+
+def test_every_form_of_a_command_is_understood(script):
+    """Literals and quoted strings, names in Vietnamese."""
+    for name in ("{12+}\r\nthu-nghỉ_a", '"thu-nghỉ_b"'):
+        for text in ('"keep;"', "{5+}\r\nkeep;", "{5}\r\nkeep;"):
+            script.command(f"PUTSCRIPT {name} {text}")
+    for command in (
+        'SETACTIVE "thu-nghỉ_a"',
+        'HAVESPACE "thu-x" 100',
+        'CHECKSCRIPT "keep;"',
+        "capability",
+        'RENAMESCRIPT "thu-nghỉ_b" "thu-c"',
+    ):
+        script.command(command)
+    assert "keep;" in script.command('GETSCRIPT "thu-c"')
+    assert '"thu-nghỉ_a" ACTIVE' in script.command("LISTSCRIPTS")
+
+
 def test_forwarding_to_state_bodies_is_taken(script, allowed):
     for number, domain in enumerate(allowed):
         script.put(f"thu-{number}", f'redirect "van.thu@{domain}";\nredirect "a@so.{domain.upper()}";\n')
@@ -161,10 +202,26 @@ def test_the_owner_of_an_old_script_is_told_once(system, script, receiver):
     assert checked()[1:] == (False, 0)
 
 
-def test_a_citizen_outside_gets_the_vacation_reply(system, script, receiver):
+def test_a_citizen_outside_gets_the_vacation_reply(system, script, receiver, sender):
+    """From nobody else than the mailbox: a script that names another writer sends nothing, and the letter arrives all the same."""
     outside = system.access["outside"]
-    script.put("thu-nghi", 'require "vacation";\nvacation :days 1 :subject "Nghỉ phép" "Tôi nghỉ đến 30/11.";\n')
-    script.command('SETACTIVE "thu-nghi"')
-    letter = f"From: {outside['address']}\nTo: {receiver['address']}\nSubject: Hoi\nMessage-ID: <nghi@outside.example>\n\nKinh gui.\n"
-    system.run_outside("sendmail", "-f", outside["address"], receiver["address"], stdin=letter)
-    assert wait_until(lambda: system.run_outside("grep", "-rlF", "<nghi@outside.example>", outside["maildir"], check=False), 90)
+
+    def ask(number, writer):
+        script.put("thu-nghi", f'require "vacation";\nvacation :handle "{number}" {writer} :subject "Nghỉ phép" "Tôi nghỉ đến 30/11.";\n')
+        script.command('SETACTIVE "thu-nghi"')
+        mid = f"<nghi-{number}@outside.example>"
+        letter = f"From: {outside['address']}\nTo: {receiver['address']}\nSubject: Hoi\nMessage-ID: {mid}\n\nKinh gui.\n"
+        system.run_outside("sendmail", "-f", outside["address"], receiver["address"], stdin=letter)
+        assert system.wait_for(receiver, mid, timeout=90)
+        return mid
+
+    forged = ask(1, f':from "Chủ tịch <{sender["address"]}>"')
+    for number, writer in ((2, ""), (3, f':from "Nguyễn Văn Bình <{receiver["address"].upper()}>"')):
+        mid = ask(number, writer)
+        (path, *_rest) = wait_until(lambda mid=mid: system.run_outside("grep", "-rlF", mid, outside["maildir"], check=False).split(), 90)
+        reply = system.run_outside("cat", path)
+        assert "Return-Path: <>\n" in reply and "DKIM-Signature" in reply
+        assert receiver["address"] in re.search(r"^From: .*$", reply, re.MULTILINE)[0].lower()
+    assert not system.run_outside("grep", "-rlF", forged, outside["maildir"], check=False)
+    words = f"From.*{sender['address']}.*khong phai cua tai khoan dang nhap"
+    assert system.run("journalctl", "-t", "postfix/cleanup", "-o", "cat", "--since", "-5min", "-g", words)

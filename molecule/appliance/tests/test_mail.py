@@ -120,6 +120,56 @@ def test_nobody_sends_as_another(system, sender, receiver):
     assert "not owned by user" in answer.text
 
 
+# {own} writes, {other} is who the reader is to believe in.
+DISGUISES = {
+    "another of us": "From: {other}",
+    "of another body": "From: bo-truong@bo.gov.vn",
+    "two writers": "From: {own}, {other}",
+    "two headers": "From: {own}\r\nFrom: {other}",
+    "group": "From: Nhom: {other};",
+    "comment": "From: {other} ({own})",
+    "name": 'From: "{other}" <{own}>',
+    "encoded": "From: =?utf-8?Q?{quoted}?= <{own}>",
+    "Sender": "From: {own}\r\nSender: {other}",
+    "sent on by another": "From: {other}\r\nResent-From: {other}",
+    "nobody": "From: Chu tich",
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_the_reader_sees_who_wrote(system, sender, receiver, disguise):
+    """Of the header's From, not only of the envelope."""
+    names = {"own": sender["address"], "other": receiver["address"], "quoted": receiver["address"].replace("@", "=40")}
+    raw = compose(sender["address"], receiver["address"], "giả mạo").as_bytes().replace(b"\n", b"\r\n")
+    raw = raw.replace(f"From: {sender['address']}".encode(), DISGUISES[disguise].format(**names).encode())
+    answer = refusal(lambda: system.send(raw, sender["address"], [receiver["address"]], account=sender))
+    assert (answer.code, "khong phai cua tai khoan dang nhap" in answer.text) == (554, True), answer
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        'From: "Phòng CNTT @ Sở" <{own}>',
+        "From: {upper}",
+        "From: {other}\r\nResent-From: {own}\r\nResent-To: {other}",
+        "From: {own}\r\nSender: {own}",
+    ],
+)
+def test_who_writes_as_himself_or_sends_on_is_not_disturbed(system, sender, receiver, fields):
+    names = {"own": sender["address"], "upper": sender["address"].upper(), "other": receiver["address"]}
+    message = compose(sender["address"], receiver["address"], "thật")
+    raw = message.as_bytes().replace(b"\n", b"\r\n").replace(f"From: {sender['address']}".encode(), fields.format(**names).encode())
+    system.send(raw, sender["address"], [receiver["address"]], account=sender)
+    assert system.wait_for(receiver, message["Message-ID"])
+
+
+def test_a_stranger_s_letter_in_our_name_is_put_aside(system, sender, receiver):
+    """Whether or not the DNS tells our policy already (DMARC: quarantine)."""
+    message = compose(sender["address"], receiver["address"], "giả mạo từ ngoài")
+    system.send(message, f"{uuid.uuid4()}@outside.example", [receiver["address"]], "smtp")
+    assert system.wait_for(receiver, message["Message-ID"], "Junk")["X-Spam"] == "Yes"
+
+
 def test_nobody_outside_sends_as_one_of_us(system, receiver):
     message = compose(receiver["address"], receiver["address"], "giả mạo")
     answer = refusal(lambda: system.send(message, receiver["address"], [receiver["address"]], "smtp"))
