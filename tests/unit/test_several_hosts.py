@@ -1,5 +1,6 @@
 """The groups spread over three hosts: what the wiring tells each of them, and a run that is limited to one."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -9,6 +10,9 @@ import sys
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from congvu_mail import secrets
 
@@ -54,10 +58,10 @@ def run(*argv):
     return done.returncode, done.stdout + done.stderr
 
 
-def wired(tmp_path, groups):
-    """{host: {variable: value}} as the wiring gives them, with the facts of hosts that need not exist."""
+def wired(tmp_path, groups, names=ENDPOINTS, **more):
+    """{host: {variable: value}} as the wiring gives them, with the facts of hosts that need not exist, and with more variables."""
     playbook = tmp_path / "wired.yml"
-    values = ", ".join(f"'{name}': {name}" for name in ENDPOINTS)
+    values = ", ".join(f"'{name}': {name}" for name in names)
     tasks = [
         {"ansible.builtin.set_fact": {"all_ipv4_addresses": "{{ [addresses[inventory_hostname]] }}", "cacheable": True}},
         {"ansible.builtin.copy": {"content": f"{{{{ {{{values}}} | to_json }}}}", "dest": f"{tmp_path}/{{{{ inventory_hostname }}}}.json"}},
@@ -65,7 +69,7 @@ def wired(tmp_path, groups):
     play = {"hosts": "all", "gather_facts": False, "vars": {"addresses": ADDRESSES}, "vars_files": [str(WIRING)], "tasks": tasks}
     playbook.write_text(yaml.safe_dump([play]))
     folder = inventory(tmp_path / "inventory", groups, **dict.fromkeys(groups.values(), HERE))
-    status, output = run("ansible-playbook", "-i", str(folder), str(playbook))
+    status, output = run("ansible-playbook", "-i", str(folder), "-e", json.dumps(more), str(playbook))
     assert status == 0, output
     return {host: json.loads((tmp_path / f"{host}.json").read_text()) for host in groups.values()}
 
@@ -103,6 +107,36 @@ def test_mta_and_mda_apart(tmp_path):
     assert of["dir"]["dovecot_redirect_endpoint"] == "inet:mx:10588"
     assert of["web"]["roundcube_database_endpoint"] == "inet:mx:5432"
     assert of["mx"]["roundcube_database_clients"] == [f"{ADDRESSES['web']}/32"]
+
+
+def certificate(folder, *names):
+    """A file with a certificate that carries the names."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(now).not_valid_after(now + datetime.timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), critical=False).sign(key, hashes.SHA256())
+    (folder / "mail.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return str(folder / "mail.pem")
+
+
+@pytest.mark.parametrize("given", ["internal_ca", "all names", "without mta-sts"])
+def test_former_domains(tmp_path, given):
+    """Who knows an old address only is led to the services where the certificate has the names; without them mail comes in all the same."""
+    new, old = "quangtri.gov.vn", "cu.example"
+    names = [f"{label}.{domain}" for domain in (new, old) for label in ("autoconfig", "autodiscover", "mta-sts")]
+    kept = names[:-1] if given == "without mta-sts" else names
+    settings = (
+        {} if given == "internal_ca" else {"deployment_tls_mode": "files", "deployment_tls_certificate": certificate(tmp_path, "mx", *kept)}
+    )
+    wanted = ["tls_certificates", "autoconfig_domains", "autoconfig_mta_sts", "dns_web_domains", "postfix_domains", "status_remarks"]
+    of = wired(tmp_path, dict.fromkeys(GROUPS, "mx"), wanted, wiring_domains=[new, old], **settings)["mx"]
+    served = [new] if given == "without mta-sts" else [new, old]
+    assert of["postfix_domains"] == [new, old]
+    assert of["autoconfig_domains"] == of["dns_web_domains"] == served
+    assert {name for name in of["tls_certificates"][0]["names"] if name.endswith(old)} == ({*names[3:]} if old in served else set())
+    assert of["autoconfig_mta_sts"]["mode"] == ("testing" if given == "internal_ca" else "enforce")
+    assert [old in remark["detail"] for remark in of["status_remarks"]] == ([] if old in served else [True])
 
 
 @pytest.mark.parametrize("silent", [[], ["web"]])

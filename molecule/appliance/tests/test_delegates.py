@@ -57,6 +57,17 @@ def test_a_delegate_reads_writes_and_files_as_the_office(system, office, sender,
     assert f"Master user logging in as {organisation['address']}" in log
 
 
+def test_an_administrator_leaves_a_trace(system, receiver):
+    """Who is root may open a mailbox with doveadm, and the journal tells which and how."""
+    uid = system.run("doveadm", "user", "-f", "user", receiver["address"]).strip()
+    before = system.run("date", "+%F %T").strip()
+    system.run("doveadm", "fetch", "-u", receiver["address"], "hdr.subject", "mailbox", "INBOX", "all")
+    look = ("journalctl", "-u", "dovecot", "-o", "cat", "-q", "--since", before, "-g", f"cmd_fetch.*{uid}")
+    (line,) = wait_until(lambda: system.run(*look, check=False).splitlines())
+    told = json.loads(line.partition("stats: ")[2])
+    assert (told["fields"]["user"], told["fields"]["service"]) == (uid, "doveadm")
+
+
 def test_a_delegate_writes_as_the_office_in_the_webmail(system, office, receiver):
     from webmail import browser, login
     from webmail import compose as write

@@ -33,11 +33,19 @@ def test_records_of_the_domain():
     assert "Gửi đơn vị quản lý vùng lab.test" in (ZONES / "lab.test.zone").read_text(encoding="utf-8")
 
 
-def test_a_former_domain_takes_mail_and_offers_nothing():
+def test_a_former_domain_takes_mail_and_leads_to_the_services():
+    """Clients that are given an old address, and servers that ask for its policy, find them; but where the certificate lacks its names."""
     assert values("old.test", "old.test", "MX") == ["10 mail.lab.test.", "20 elsewhere.test."]
     assert values("old.test", "_dmarc.old.test", "TXT") == ['"v=DMARC1; p=quarantine; rua=mailto:postmaster@lab.test"']
     assert values("lab.test", "old.test._report._dmarc.lab.test", "TXT") == ['"v=DMARC1"']
-    assert values("old.test", "_imaps._tcp.old.test", "SRV") == []
+    assert values("old.test", "_smtp._tls.old.test", "TXT") == ['"v=TLSRPTv1; rua=mailto:postmaster@lab.test"']
+    assert values("old.test", "_imaps._tcp.old.test", "SRV") == ["0 1 993 mail.lab.test."]
+    assert values("old.test", "_mta-sts.old.test", "TXT") == values("lab.test", "_mta-sts.lab.test", "TXT") == ['"v=STSv1; id=20261122a;"']
+    for name in ("autoconfig", "autodiscover", "mta-sts"):
+        assert values("old.test", f"{name}.old.test", "CNAME") == ["mail.lab.test."]
+        assert values("older.test", f"{name}.older.test", "CNAME") == []
+    assert values("older.test", "older.test", "MX") == values("old.test", "old.test", "MX")
+    assert values("older.test", "_smtp._tls.older.test", "TXT") and not values("older.test", "_mta-sts.older.test", "TXT")
 
 
 def test_a_signature_verifies_by_the_record(host):
