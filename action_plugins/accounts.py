@@ -7,8 +7,8 @@ variables. Each act is a line of the journal, done by ``operator``, else by who 
 compared, nothing is sealed and nothing is changed.
 
 Arguments: those of the role ``accounts`` (roles/accounts/meta/argument_specs.yml) without the prefix.
-Result: ``summary`` (Vietnamese lines), ``sealed`` (paths of the files written), ``counts``, ``done``, ``ending`` (uids whose sessions have
-to end).
+Result: ``summary`` (Vietnamese lines), ``sealed`` (paths of the files that hold new passwords), ``counts``, ``done``, ``ending`` (uids
+whose sessions have to end).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
             "done": result["done"],
             "counts": dict(plan.counts()),
             "summary": summary + box.summary(),
-            "sealed": box.written,
+            "sealed": box.files,
             "ending": plan.ending,
             "diff": {"prepared": table + "\n" if plan.stages else ""},
         }

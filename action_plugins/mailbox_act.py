@@ -68,14 +68,14 @@ class ActionModule(ActionBase):
         found = {
             "changed": result["changed"],
             "done": result["done"],
-            "table": [*table, *finished, *(f"Mật khẩu mới đã niêm phong: {name}" for name in box.written)],
+            "table": [*table, *finished, *(f"Mật khẩu mới đã niêm phong: {name}" for name in box.files)],
             "rows": [dict(zip(acts.COLUMNS, row.cells(), strict=True)) for row in made.rows],
             "ending": made.ending,
             "queue": made.queue,
-            "sealed": box.written,
+            "sealed": box.files,
             "diff": {"prepared": "\n".join(table) + "\n" if made.changes else ""},
         }
-        return found if check else {**found, "result_file": self._record(given, made, now, result["head"], box.written)}
+        return found if check else {**found, "result_file": self._record(given, made, now, result["head"], box.files)}
 
     def _plan(self, given: dict[str, Any], now: datetime.datetime, task_vars: dict[str, Any] | None) -> acts.Plan:
         try:

@@ -22,6 +22,10 @@ options:
     description: What was done, C(list), C(release) or C(expire).
     type: str
     required: true
+  check:
+    description: It was only looked at what would be done.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -35,10 +39,10 @@ _value:
   type: list
 """
 
-DONE = {"list": "{} thư đang bị giữ.", "release": "{} thư đã giao vào hộp thư đến.", "expire": "{} thư đã xóa."}
+SAID = {"list": "{} thư đang bị giữ.", "release": "{} thư {} giao vào hộp thư đến.", "expire": "{} thư {} xóa."}
 
 
-def quarantine_report(results: Mapping[str, Mapping[str, Any]], act: str) -> list[str]:
+def quarantine_report(results: Mapping[str, Mapping[str, Any]], act: str, check: bool = False) -> list[str]:
     """The table and what was done."""
     messages = sorted((message for result in results.values() for message in result["messages"]), key=lambda message: message["held"])
     head = ("Giữ từ", "Người nhận", "Người gửi", "Mã thư", "Tiêu đề")
@@ -46,7 +50,7 @@ def quarantine_report(results: Mapping[str, Mapping[str, Any]], act: str) -> lis
         (f"{dt.datetime.fromisoformat(m['held']):%d/%m/%Y %H:%M}", m["mailbox"], m["sender"], m["message_id"], m["subject"])
         for m in messages
     )
-    return [*(table(head, rows) if messages else []), DONE[act].format(len(messages))]
+    return [*(table(head, rows) if messages else []), SAID[act].format(len(messages), "sẽ" if check else "đã")]
 
 
 class FilterModule:

@@ -15,6 +15,7 @@ import subprocess
 import time
 import urllib.request
 
+from ansible.module_utils import congvu_journal
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -91,6 +92,10 @@ options:
     description: DN below which mailbox entries are counted by kind and state; empty for none. Asked over C(ldapi:///).
     type: str
     default: ""
+  journal:
+    description: The journal of operations, which is checked for changes (C(congvu_mail.journal)); empty for none.
+    type: path
+    default: ""
   filter:
     description: Address of Rspamd's controller, for instance C(http://127.0.0.1:11334); empty for none.
     type: str
@@ -127,8 +132,8 @@ RETURN = r"""
 status:
   description: >-
     C(time) (seconds since 1970), C(host) (system, uptime in seconds, reboot, failed units), C(services), C(queue), C(disks)
-    (bytes), C(certificates), C(records), C(ages), C(sessions), C(directory), C(filter), C(antivirus), C(packages), C(updates); only what
-    was asked for.
+    (bytes), C(certificates), C(records), C(ages), C(sessions), C(directory), C(journal), C(filter), C(antivirus), C(packages),
+    C(updates); only what was asked for.
   type: dict
   returned: always
 """
@@ -241,6 +246,11 @@ class Host:
                 counts[values.get("congvuKind", ""), values.get("congvuState", "")] += 1
         return {"counts": [{"kind": kind, "state": state, "number": number} for (kind, state), number in sorted(counts.items())]}
 
+    def journal(self, path):
+        """Whether the journal of operations is what was written."""
+        verdict = congvu_journal.verify(path)
+        return {"entries": verdict.entries, "problems": verdict.problems, "remarks": verdict.remarks}
+
     def filter(self, url):
         """Rspamd's counters since its start."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -305,6 +315,7 @@ def main():
             "queue": {"type": "bool", "default": False},
             "sessions": {"type": "bool", "default": False},
             "directory": {"type": "str", "default": ""},
+            "journal": {"type": "path", "default": ""},
             "filter": {"type": "str", "default": ""},
             "filter_password": {"type": "str", "default": "", "no_log": True},
             "antivirus": {"type": "str", "default": ""},

@@ -79,7 +79,7 @@ def months(user: str, only: str | None) -> Iterator[dict[str, Any]]:
 
 
 def export(home: pathlib.Path, month: str | None, message_id: str | None, target: str) -> int:
-    """Write copies into an archive; how many."""
+    """Write copies into an archive; how many. None, no archive."""
     count = 0
     pathlib.Path(target).touch(mode=0o600)
     with tarfile.open(target, "w:gz") as archive:
@@ -90,6 +90,8 @@ def export(home: pathlib.Path, month: str | None, message_id: str | None, target
                 continue
             count += 1
             archive.add(path, f"{path.parent.parent.name[1:]}/{path.name.split(':')[0]}.eml")
+    if not count:
+        pathlib.Path(target).unlink()
     return count
 
 

@@ -196,7 +196,7 @@ def _order(place: str, source: Mapping[str, Any], problems: list[str]) -> Order:
             elif name in _DATES:
                 found[name] = cells.date(value)[:10] if name != "received" else cells.date(value)
             else:
-                found[name] = cells.text(value)
+                found[name] = cells.line(value)
         except ValueError as error:
             problems.append(_said(place, f"{name} (giá trị “{cells.text(value)}”): {error}"))
     found["mailbox"] = found.get("mailbox", "").lower()
@@ -417,6 +417,19 @@ class _Planner:
             if heir is None or heir.get("congvuState") != "active" or heir.get("congvuKind") != "person":
                 self._wrong(order, f"{order.mailbox}: delegates {address} phải là hộp thư cá nhân đang hoạt động")
 
+    def _strangers(self, order: Order, box: Mailbox) -> list[str]:
+        """Who is to get the mailbox and belongs to another organisation: perhaps he has come and the register does not say so yet."""
+        parents = {one.get("congvuCode"): one.get("congvuOrganisation") for one in self.directory.mailboxes}
+        found = []
+        for heir in (self.by_address[address] for address in order.delegates.lower().replace(",", " ").split()):
+            code, above = heir.get("congvuOrganisation"), set()
+            while code and code not in above:
+                above.add(code)
+                code = parents.get(code, "")
+            if box.get("congvuCode") not in above:
+                found.append(f"LƯU Ý: {heir.get('cn')} thuộc cơ quan khác, xem lại")
+        return found
+
     # --- what it changes
 
     def _do(self, order: Order, box: Mailbox) -> None:
@@ -440,7 +453,7 @@ class _Planner:
         before, after = STATES[box.get("congvuState")], STATES[changed.get("congvuState", [box.get("congvuState")])[0]]
         if self.name == "handover":
             before, after = self._names(box.attributes.get("congvuDelegate", [])), self._names(changed["congvuDelegate"])
-            remarks.append("ghi người nhận vào cột delegates của sổ đăng ký")
+            remarks += [*self._strangers(order, box), "ghi người nhận vào cột delegates của sổ đăng ký"]
         elif self.name == "reset-password":
             after = "mật khẩu ban đầu mới, phải đổi khi đăng nhập" if differing else after
         elif self.name == "exempt":
@@ -467,6 +480,30 @@ class _Planner:
                 "result": "done" if not late else f"done; {late}",
             }
             self.plan.changes.append({"operations": operations, "journal": line})
+        if self.act.state == "terminated" and not order.successor:
+            self._orphans(order, box)
+
+    def _orphans(self, order: Order, box: Mailbox) -> None:
+        """Who has this mailbox as successor has none any more: mail to him would be taken and then returned."""
+        for other in self.directory.mailboxes:
+            if other.get("congvuSuccessor") not in box.attributes.get("mailLocalAddress", ()):
+                continue
+            gone = {name: other.attributes.get(name, []) for name in ("congvuSuccessor", "congvuSuccessorUntil")}
+            after = dict.fromkeys(gone, [])
+            reason = f"hộp thư nhận thay {box.get('mail')} chấm dứt"
+            row = Row("Hết chuyển thư", other.get("mail"), other.get("cn"), "", "", order.document, "", f"{self.doing}: {reason}")
+            self.plan.rows.append(row)
+            line = {
+                "act": "successor-end",
+                "mailbox": other.get("mail"),
+                "document": order.document,
+                "reason": reason,
+                "operator": order.operator,
+                "before": gone,
+                "after": after,
+                "result": "done",
+            }
+            self.plan.changes.append({"operations": [{"dn": other.dn, "expect": gone, "replace": after}], "journal": line})
 
     def _suspend(self, order: Order, box: Mailbox) -> dict[str, list[str]]:
         if box.get("congvuState") == "suspended":  # done before; the document may have been missing

@@ -52,8 +52,8 @@ def csv_file(fields: Sequence[str], rows: Iterable[Row]) -> bytes:
 
 
 def harmless(cell: str) -> str:
-    """A cell that begins like a formula gets an apostrophe before it (CWE-1236); full-width signs count too."""
-    return f"'{cell}" if _FORMULA.match(unicodedata.normalize("NFKC", cell[:1])) else cell
+    """A cell that begins like a formula gets an apostrophe before it (CWE-1236); full-width signs count too, a sign alone does not."""
+    return f"'{cell}" if len(cell) > 1 and _FORMULA.match(unicodedata.normalize("NFKC", cell[:1])) else cell
 
 
 # --- LDIF -------------------------------------------------------------------------------------------------------------

@@ -37,6 +37,14 @@ def text(value: object) -> str:
     return " ".join(composed.split())
 
 
+def line(value: object) -> str:
+    """What an operator says, as :func:`text` and without control characters: it is shown on terminals, in reports and in mail.
+
+    Cells of a register keep them, for in some legacy fonts they are letters, which have to be seen and refused.
+    """
+    return "".join(c for c in text(value) if unicodedata.category(c) != "Cc")
+
+
 def date(value: object) -> str:
     """An ISO or dd/mm/yyyy date as ISO text, with the time of day when one is given; ``""`` for an empty cell."""
     cell = text(value)

@@ -82,13 +82,13 @@ class Handover:
 
     def __init__(self, folder: str | Path, seal: Callable[[str], bytes], suffix: str) -> None:
         self.folder, self.seal, self.suffix = Path(folder), seal, suffix
-        self.written: list[str] = []
+        self.files: list[str] = []
 
     def give(self, created: Iterable[Mapping[str, Any]], day: str, rules: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Hash of the initial password of each new mailbox ({code, name, address, organisation, policy, personal}), by code.
 
         Each password obeys the rule named `policy`, of which the first holds where none has that name, and holds nothing of `personal`.
-        Sealed files of this call are in ``written``; what an earlier, killed run sealed is taken over.
+        What an earlier, killed run sealed is taken over. The sealed files that hold these passwords are in ``files``.
         """
         created = list(created)
         if not created:
@@ -110,14 +110,14 @@ class Handover:
         _write(self.folder / PENDING, json.dumps(known).encode())
         for name, content in files.items():
             _write(self.folder / name, content)
-            self.written.append(str(self.folder / name))
+        self.files = [str(self.folder / name) for name in dict.fromkeys(known[mailbox["code"]]["file"] for mailbox in created)]
         return {mailbox["code"]: known[mailbox["code"]]["hash"] for mailbox in created}
 
     def summary(self) -> list[str]:
         """What this call sealed, in Vietnamese; nothing when it sealed nothing."""
-        if not self.written:
+        if not self.files:
             return []
-        return [f"Mật khẩu ban đầu đã niêm phong: {len(self.written)} tệp, mỗi cơ quan một tệp, trong {self.folder}"]
+        return [f"Mật khẩu ban đầu đã niêm phong: {len(self.files)} tệp, mỗi cơ quan một tệp, trong {self.folder}"]
 
     def done(self) -> None:
         """The directory has all hashes: forget them."""

@@ -16,6 +16,7 @@ problems}, and leaves the result of a run in ``/var/lib/congvu-mail/lifecycle.js
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import getpass
 import json
@@ -145,6 +146,7 @@ class Run:
         if self.check:
             return "sẽ làm"
         dn, entry = self.entries[step.mailbox]
+        step = _told(step, entry)
         wanted, extra = {"notice": self._notice, "lock": self._lock}.get(step.action, self._end)(step, entry)
         self._change(dn, entry, f"clock-{step.action}", wanted, step.reason, step.clause, extra)
         self.entries[step.mailbox] = (dn, {**entry, **wanted})
@@ -231,9 +233,7 @@ class Run:
         dn, entry = self.entries[uid]
         self._kick(entry)
         self._hold(uid)
-        step = clock.Step(
-            "notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, self.rules.notify_clause, self.today, self.today, reason
-        )
+        step = _told(clock.Step("notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, "", self.today, self.today, reason), entry)
         wanted, extra = self._notice(step, entry)
         self._change(dn, entry, "clock-notice", wanted, reason, step.clause, extra, operator)
         self.entries[uid] = (dn, {**entry, **wanted})
@@ -242,10 +242,7 @@ class Run:
 
     def _notice(self, step: clock.Step, entry: Entry) -> tuple[dict[str, list[str]], dict[str, Any]]:
         settings = self.config["notices"]
-        reason = step.reason
-        if step.stage == clock.SUSPENSION:
-            reason = f"tạm khóa từ ngày {shown(step.since)}; lý do: {first(entry, 'congvuReason') or 'không ghi'}"
-        about = {"address": first(entry, "mail"), "name": named(entry), "organisation": first(entry, "o"), "reason": reason}
+        about = {"address": first(entry, "mail"), "name": named(entry), "organisation": first(entry, "o"), "reason": step.reason}
         following = next((stage.next_action for stage in self.rules.stages if stage.key == step.stage and stage.next_action), None)
         locked = first(entry, "congvuState") == "suspended"
         sent = []
@@ -291,13 +288,19 @@ class Run:
     # --- what else a day brings ---
 
     def successors(self) -> None:
-        """Take away the successors whose day has passed."""
+        """Take away the successors whose day has passed, and those that ended themselves: mail to them would be taken and then returned."""
+        ended = {
+            address
+            for _, entry in self.entries.values()
+            if first(entry, "congvuState") == "terminated" and not first(entry, "congvuSuccessor")
+            for address in entry.get("mailLocalAddress", [])
+        }
         for dn, entry in self.entries.values():
-            until = first(entry, "congvuSuccessorUntil")
-            if until and until < self.now:
+            until, successor = first(entry, "congvuSuccessorUntil"), first(entry, "congvuSuccessor")
+            if successor and ((until and until < self.now) or successor in ended):
                 wanted = {"congvuSuccessor": [], "congvuSuccessorUntil": []}
-                reason = f"hết thời gian chuyển thư đến {first(entry, 'congvuSuccessor')}"
-                self._quietly(dn, entry, "successor-end", wanted, "Hết chuyển thư", reason)
+                why = "hộp thư nhận thay đã chấm dứt" if successor in ended else "hết thời gian chuyển thư"
+                self._quietly(dn, entry, "successor-end", wanted, "Hết chuyển thư", f"{why}: {successor}")
 
     def passwords(self) -> None:
         """Ask for a new password where the old one is older than its rule allows."""
@@ -376,6 +379,14 @@ class Run:
         return aligned([COLUMNS, *self.rows])
 
 
+def _told(step: clock.Step, entry: Entry) -> clock.Step:
+    """The step as people read of it: a suspension that an act made has that act's reason, and rests on its document."""
+    if step.stage != clock.SUSPENSION:
+        return step
+    reason = f"tạm khóa từ ngày {shown(step.since)}; lý do: {first(entry, 'congvuReason') or 'không ghi'}"
+    return dataclasses.replace(step, reason=reason, clause=first(entry, "congvuDocument") or clock.OPERATOR)
+
+
 def remembered() -> dict[str, Any]:
     """What the last run left; nothing before the first one."""
     try:
@@ -446,14 +457,15 @@ def approve(config: Mapping[str, Any], given: argparse.Namespace, store: Store) 
         problems.append("duyệt cần operator (người duyệt) và document_number, document_date (văn bản duyệt)")
     if problems:
         return {"changed": False, "table": ["Chưa duyệt gì."], "problems": problems}
-    rows = []
+    rows, changed = [], False
     for address in wanted:
         step = waiting[address]
         dn, entry = day.entries[step.mailbox]
         wanted = {"congvuRemovalApproved": [f"{step.since.isoformat()} {given.operator}, {given.document}"]}
         done = day._change(dn, entry, "approve-removal", wanted, step.reason, given.document, operator=given.operator, check=given.check)
+        changed = changed or done
         rows.append(f"Duyệt {clock.ACTIONS[step.action].lower()}: {address} ({step.reason}){'' if done else ': đã duyệt từ trước'}")
-    return {"changed": bool(rows), "table": rows or ["Không có hộp thư nào chờ duyệt."], "problems": []}
+    return {"changed": changed, "table": rows or ["Không có hộp thư nào chờ duyệt."], "problems": []}
 
 
 def purged(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -> dict[str, Any]:
@@ -492,12 +504,14 @@ def restored(config: Mapping[str, Any], given: argparse.Namespace, store: Store)
     if not found:
         return {"changed": False, "table": [], "problems": [f"{address}: không có hộp thư này trong thư mục"]}
     ((dn, entry),) = found
-    operator, after = given.operator or getpass.getuser(), {"restored": given.text}
+    operator, after = given.operator or getpass.getuser(), {"restored": f"ghi bổ sung: {given.text}" if given.unchanged else given.text}
     if first(entry, "congvuState") == "terminated" and not first(entry, "congvuEnded"):
         purges = (line for line in store.lines() if line["act"] == "clock-purge" and line["mailbox"] == first(entry, "mail"))
         ends = [line["before"]["congvuEnded"] for line in purges]
         wanted = {"congvuEnded": ends[-1] if ends else [day.now]}
         day._change(dn, entry, "restore-mailbox", wanted, given.reason, given.document, {"journal": after}, operator)
+    elif given.unchanged:
+        return {"changed": False, "table": [], "problems": []}
     else:
         about = {"mailbox": first(entry, "mail"), "document": given.document, "reason": given.reason, "operator": operator}
         store.note(act="restore-mailbox", **about, after=after, result="done")
@@ -522,6 +536,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--operator", default="")
     command = commands.add_parser("restored", help="ghi nhận thư đã phục hồi")
     command.add_argument("--mailbox", action="append", required=True)
+    command.add_argument("--unchanged", action="store_true", help="thư đã có sẵn: chỉ ghi nhận nếu lần chạy trước chưa kịp")
     for name in ("operator", "document", "reason", "text"):
         command.add_argument(f"--{name}", default="")
     for command in commands.choices.values():

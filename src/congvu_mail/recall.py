@@ -49,10 +49,12 @@ def plan(given: Mapping[str, Any], allowed: bool, two_persons: bool, check: bool
     ``given``: the operator's variables; ``allowed``: ``secrets.recall`` of the policy; ``two_persons``: a second one has to agree.
     :class:`RecallError` with everything that is missing or wrong; a preview needs no second person and no count.
     """
-    text = {name: cells.text(value) for name, value in given.items()}
+    text = {name: cells.line(value) for name, value in given.items()}
     problems: list[str] = []
     if not allowed:
         problems.append("chính sách của tỉnh không cho gỡ bỏ thư (secrets.recall): sửa policy.yml nếu Quy chế cho phép")
+    if text.get("_raw_params"):
+        problems.append(f"“{text['_raw_params']}” đứng ngoài dấu nháy: giá trị có dấu cách ghi là -e \"reason='hai từ'\"")
     search = _search(text, check, problems)
     emergency = text.get("emergency", "").lower() in ("true", "yes", "1")
     document = _document(text, emergency, now.date(), problems)

@@ -277,8 +277,19 @@ def of_updates(found: Mapping[str, Any], _now: float, _limits: Mapping[str, floa
         yield Row("Cập nhật", GOOD, "không có gói chờ cập nhật")
         return
     text = f"{number(found['all'])} gói chờ cập nhật, {number(found['security'])} gói vá lỗi an toàn"
-    remedy = "bản vá tự cài ban đêm; vẫn còn sang hôm sau thì chạy ansible-playbook playbooks/upgrade.yml"
+    remedy = "bản vá tự cài ban đêm; vẫn còn sang hôm sau thì trên máy đó: xem /var/log/unattended-upgrades, chạy unattended-upgrade"
     yield Row("Cập nhật", NOTICE if found["security"] else GOOD, text, remedy)
+
+
+def of_journal(found: Mapping[str, Any], _now: float, _limits: Mapping[str, float]) -> Iterator[Row]:
+    """The journal of operations: is it still what was written?"""
+    remedy = "giữ nguyên tệp, so với bản sao lưu, báo người phụ trách an toàn thông tin (docs/lifecycle.md, mục 5)"
+    if found["problems"]:
+        more = f"; và {len(found['problems']) - 3} lỗi khác" if len(found["problems"]) > 3 else ""
+        yield Row("Nhật ký thao tác", PROBLEM, f"KHÔNG nguyên vẹn: {'; '.join(found['problems'][:3])}{more}", remedy)
+    else:
+        text = "; ".join([f"{number(found['entries'])} dòng, nguyên vẹn", *found["remarks"]])
+        yield Row("Nhật ký thao tác", GOOD, text)
 
 
 # Key of the module's result: how it is told, what it is called when it could not be read, and in which order.
@@ -292,6 +303,7 @@ SECTIONS = {
     "ages": (of_ages, "Mật khẩu quản trị"),
     "sessions": (of_sessions, "Phiên"),
     "directory": (of_directory, "Danh bạ"),
+    "journal": (of_journal, "Nhật ký thao tác"),
     "filter": (of_filter, "Bộ lọc"),
     "antivirus": (of_antivirus, "Mẫu vi-rút"),
     "packages": (of_packages, "Phiên bản"),

@@ -190,6 +190,19 @@ def test_a_successor_is_another_living_mailbox_until_a_day_to_come():
         assert problems(lambda wrong=wrong: plan("terminate", box(), box("binh"), **{**heir, **wrong}))
 
 
+def test_a_successor_that_ends_is_no_successor_any_more():
+    """Mail to the one that ended before would be accepted for a mailbox that refuses it."""
+    heir, gone = box(), box("cu", congvuState="terminated", congvuSuccessor="an@example.vn", congvuSuccessorUntil="20270101165959Z")
+    made = plan("terminate", heir, gone)
+    ended, orphan = made.changes
+    assert ended["journal"]["mailbox"] == "an@example.vn" and orphan["journal"]["act"] == "successor-end"
+    assert after(gone, made).get("congvuSuccessor") == "" and "cu@example.vn" in made.rows[1].cells()
+    again = plan("terminate", after(heir, made), after(gone, made))
+    assert again.changes == []
+    passed_on = plan("terminate", heir, gone, box("binh"), successor="binh@example.vn", successor_until="2026-12-01")
+    assert len(passed_on.changes) == 1, "mail goes on to the next one"
+
+
 def test_an_organisations_mailbox_is_handed_over():
     old, new = box("cu"), box("moi")
     office = box(congvuKind="organisation", congvuDelegate=old.dn)
@@ -198,6 +211,10 @@ def test_an_organisations_mailbox_is_handed_over():
     assert wanted["congvuDelegate"] == [new.dn] and made.ending == ["an"]
     assert (made.rows[0].before, made.rows[0].after) == ("Cu", "Moi")
     assert made.passwords[0]["organisation"] == "C-an", "the new password goes to the organisation itself"
+    assert "LƯU Ý: Moi thuộc cơ quan khác" in made.rows[0].result
+    division = box("phong", congvuKind="organisation", congvuOrganisation="C-an")
+    own = plan("handover", office, division, box("moi", congvuOrganisation="C-phong"), delegates="moi@example.vn")
+    assert "LƯU Ý" not in own.rows[0].result
     again = plan("handover", after(office, made), old, new, delegates="moi@example.vn")
     assert again.changes == [] and again.ending == ["an"]
     closed = box(congvuKind="organisation", congvuLogin="FALSE")

@@ -91,7 +91,7 @@ def test_each_mailbox_gets_a_password_of_its_own_rule(tmp_path):
 def test_one_sealed_file_an_organisation_that_only_the_owner_reads(tmp_path):
     folder = tmp_path / "handover"
     box, hashes = give(folder)
-    assert [path.rsplit("/", 1)[1] for path in box.written] == ["2026-11-22-A-1.csv.box", "2026-11-22-B-1.csv.box"]
+    assert [path.rsplit("/", 1)[1] for path in box.files] == ["2026-11-22-A-1.csv.box", "2026-11-22-B-1.csv.box"]
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert folder.stat().st_mode & 0o777 == 0o700
     passwords = opened(folder)
@@ -100,10 +100,10 @@ def test_one_sealed_file_an_organisation_that_only_the_owner_reads(tmp_path):
 
 
 def test_a_killed_run_hands_over_what_it_sealed(tmp_path):
-    _, hashes = give(tmp_path)
+    first, hashes = give(tmp_path)
     box, again = give(tmp_path)
     assert again == hashes
-    assert box.written == []
+    assert box.files == first.files, "where the passwords are is told again: the killed run could not"
     box.done()
     _, fresh = give(tmp_path, [{**CREATED[0], "code": "Z"}])
     assert fresh.keys() == {"Z"}
@@ -123,7 +123,7 @@ def test_a_file_is_never_overwritten(tmp_path):
     box, _ = give(tmp_path)
     box.done()
     box, _ = give(tmp_path, [{**CREATED[0], "code": "Z"}])
-    assert box.written == [str(tmp_path / "2026-11-22-A-2.csv.box")]
+    assert box.files == [str(tmp_path / "2026-11-22-A-2.csv.box")]
 
 
 def test_nothing_is_written_when_sealing_fails(tmp_path):

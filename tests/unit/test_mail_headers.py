@@ -85,4 +85,5 @@ def test_held_mail_as_a_table():
     message = {"held": "2026-11-22T08:00:00+07:00", "mailbox": "a@b.vn", "sender": "c@d.vn", "message_id": "<1@d.vn>", "subject": "x"}
     lines = quarantine_report.quarantine_report({"mail": {"messages": [message]}}, "release")
     assert "22/11/2026 08:00" in lines[3] and lines[-1] == "1 thư đã giao vào hộp thư đến."
+    assert quarantine_report.quarantine_report({"mail": {"messages": [message]}}, "expire", check=True)[-1] == "1 thư sẽ xóa."
     assert quarantine_report.quarantine_report({"mail": {"messages": []}}, "list") == ["0 thư đang bị giữ."]

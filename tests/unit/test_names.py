@@ -180,6 +180,14 @@ def test_territory(name, kind, proper):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
+    [("\x1b[31ma\x00 \n b\x7f", "[31ma b"), ("đ\x1b[2J\x07\x85", "đ[2J"), ("lý do 🛑 “x”", "lý do 🛑 “x”"), (None, "")],
+)
+def test_a_line_for_people_has_no_control_characters(value, expected):
+    assert cells.line(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
     [
         (None, ""),
         ("", ""),

@@ -5,16 +5,18 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 import shutil
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from address_book_data import policy
 from clock_data import PROVINCES
 from report_data import VIETNAM, figures, made
 
-from congvu_mail import journal, report, report_pages
+from congvu_mail import acts, journal, report, report_pages
 from congvu_mail.periods import Period
 
 WINDOWS = {"morning_start": ["07:00", "09:00"], "afternoon_start": ["13:00", "15:00"]}
@@ -381,3 +383,13 @@ def test_without_a_printer_the_page_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(report_pages, "_CHROMIUM", ())
     (said,) = report_pages.write(made("soc-trang", "2026-11"), tmp_path / "r")
     assert "không có Chromium" in said and (tmp_path / "r/bao-cao.html").exists()
+
+
+def test_every_act_of_the_journal_has_a_vietnamese_name():
+    """An act that is new to the report would stand in it as its program's name."""
+    root = Path(__file__).parents[2]
+    texts = [path.read_text(encoding="utf-8") for folder in ("playbooks", "src/congvu_mail") for path in (root / folder).glob("*.*")]
+    form = r"^ +act: ([a-z_]+)$|act=\"([a-z-]+)\"|_change\(dn, entry, \"([a-z-]+)\"|\"(quarantine_)\{\{ act"
+    found = {name for one in texts for names in re.findall(form, one, re.MULTILINE) for name in names if name}
+    assert {"archive_export", "restore-mailbox", "approve-removal", "quarantine_"} <= found
+    assert found - {"quarantine_", "str"} | {"quarantine_release", "quarantine_expire", *acts.ACTS} <= set(report.ACTS)

@@ -35,6 +35,7 @@ WELL = {
                 {"kind": "person", "state": "suspended", "number": 5},
             ]
         },
+        "journal": {"entries": 120, "problems": [], "remarks": []},
         "filter": {"scanned": 5000, "learned": 7, "version": "3.12.1", "actions": {"no action": 4900, "reject": 100, "greylist": 0}},
         "antivirus": {"version": "ClamAV 1.4.3", "signatures": "27826", "date": "Sat Nov 21 08:00:00 2026"},
         "packages": {"postfix": "3.10.13", "dovecot-core": "2.4.1"},
@@ -129,7 +130,7 @@ SERVICE = {"unit": "slapd", "load": "loaded", "active": "failed", "sub": "failed
         ({"antivirus": {"version": "ClamAV 1.4.3", "signatures": "", "date": ""}}, NOTICE, ["không có bộ mẫu chính thức"]),
         ({"antivirus": {"version": "ClamAV 1.4.3", "signatures": "1", "date": "Sun Nov  1 08:00:00 2026"}}, NOTICE, ["01/11/2026"]),
         ({"packages": {"postfix": None}}, PROBLEM, ["chưa cài: postfix"]),
-        ({"updates": {"all": 2, "security": 1}}, NOTICE, ["1 gói vá lỗi an toàn", "playbooks/upgrade.yml"]),
+        ({"updates": {"all": 2, "security": 1}}, NOTICE, ["1 gói vá lỗi an toàn", "unattended-upgrade"]),
         ({"sessions": {"unknown": 1}}, PROBLEM, ["Phiên", "số liệu không đúng dạng"]),
     ],
 )
@@ -204,3 +205,10 @@ def test_a_remark_that_no_host_gives():
     assert found["problems"] == []
     assert found["notices"] == ["SPF: thư ra qua relay.example. Cách xử lý: thêm vào SPF."]
     assert "| LƯU Ý | thư ra qua relay.example" in found["text"]
+
+
+def test_a_journal_that_was_changed_is_seen_without_anybody_asking():
+    wrong = ["dòng 7 (số 7): nội dung của dòng này hoặc mã băm của dòng trước đã bị sửa", "nhật ký bị cắt: chỉ đến số 8"]
+    (problem,) = told(changed(journal={"entries": 8, "problems": wrong, "remarks": []}))["problems"]
+    assert all(one in problem for one in wrong) and "giữ nguyên tệp" in problem
+    assert told(changed(journal={"entries": 8, "problems": [], "remarks": ["dòng 3: ghi dở"]}))["problems"] == []

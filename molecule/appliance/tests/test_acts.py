@@ -308,6 +308,7 @@ def test_suspended_then_reinstated(system, victim, office, sender, policy):
         query = ("doveadm", "search", "-u", one["to"], "mailbox", "*", "header", "Message-ID", one["message_id"])
         wait_until(lambda query=query: system.run(*query).strip(), 30, f"the notice to {one['to']}")
         assert victim["address"] in one["text"] and "gửi thư rác" in one["text"]
+        assert "Căn cứ:      12/SNV-VP ngày " in one["text"], "not the clause on unused mailboxes: it was suspended on this document"
 
     code, said, _ = act(system, "reinstate", **{**given, "reason": "đã xử lý xong", "document_number": "15/SNV-VP"})
     assert code == 0, said[-2000:]
@@ -548,8 +549,11 @@ def test_purged_only_with_an_archive_and_brought_back(system, victim, sender):
 
     code, said, _ = act(system, "reinstate", **{**given, "document_number": "16/SNV-VP"})
     assert code != 0 and "dùng restore.yml" in said
+    # As a run leaves it that was killed when the mail was back and its line was not written yet: the next one finds nothing to put back.
+    system.run("/usr/local/lib/congvu-mail/backup", "mailbox", home.rpartition("/")[2])
     code, said, _ = act(system, "restore", what="mailbox", mailbox=victim["address"], operator="khanh", reason="thanh tra yêu cầu")
-    assert code == 0 and f"{before[0]} thư" in said, said[-2000:]
+    assert code == 0 and "giống hệt" in said, said[-2000:]
     assert content(system, home) == before
     assert journal(system)[-1]["act"] == "restore-mailbox" and journal(system)[-1]["reason"] == "thanh tra yêu cầu"
     assert read(system, victim["address"])[1]["congvuEnded"] == [ended]
+    assert act(system, "restore", what="mailbox", mailbox=victim["address"], operator="khanh")[2] == 0, "the second time changed something"

@@ -293,6 +293,9 @@ def test_held_mail_is_told_to_both_sides_listed_released_and_expires(system, peo
     assert code == 0 and identifier in text and writer["address"] in text and receiver["address"] in text, text
     code, text = quarantine(system, "-e", "act=release", "-e", f"message_id={identifier}")
     assert code and "Chưa làm gì" in text
+    # Limited to a host too, which would leave out a check on localhost.
+    code, text = quarantine(system, "-e", "act=expire", "-e", "days=-1", "-l", "mda")
+    assert code and "Chưa làm gì" in text and held(system, receiver, message)
     who = json.dumps({"operator": "Trực ban", "reason": "đã kiểm tra", "message_id": identifier})
     code, text = quarantine(system, "-e", "act=release", "-e", who, "--check")
     assert code == 0 and identifier in text and system.find(receiver, identifier) is None

@@ -26,7 +26,8 @@ def test_a_backup_and_its_trial_show_in_the_table(system):
     assert "TỐT" in done.stdout and "thư đúng SHA-256" in done.stdout
     shown = system.playbook("playbooks/status.yml")
     assert shown.returncode == 0, shown.stdout[-5000:] + shown.stderr[-2000:]
-    for topic in ("Hệ thống", "Dịch vụ", "Hàng đợi", "Đĩa", "Sao lưu", "Thử phục hồi", "Danh bạ", "Bộ lọc", "Phiên bản"):
+    topics = ("Hệ thống", "Dịch vụ", "Hàng đợi", "Đĩa", "Sao lưu", "Thử phục hồi", "Danh bạ", "Nhật ký thao tác", "Bộ lọc", "Phiên bản")
+    for topic in topics:
         found = lines(shown, topic)
         assert found and {level for level, _detail in found} == {"tốt"}, (topic, found)
     ((_level, services),) = lines(shown, "Dịch vụ")
@@ -39,10 +40,12 @@ def test_a_backup_and_its_trial_show_in_the_table(system):
     assert "Không có lỗi." in shown.stdout
 
 
-def test_a_stopped_service_and_waiting_mail_stand_out(system, sender):
+def test_a_stopped_service_waiting_mail_and_an_edited_journal_stand_out(system, sender):
     citizen = system.access["outside"]["address"]
+    edited = ("sed", "-i", '1s/"result":"done"/"result":"none"/', "/var/lib/congvu-mail/journal/operations.jsonl")
     system.run_outside("systemctl", "stop", "postfix")
     system.run("systemctl", "stop", "nginx")
+    system.run(*edited)
     try:
         for number in range(3):
             system.send(compose(sender["address"], citizen, f"Chờ {number}"), sender["address"], [citizen], account=sender)
@@ -51,9 +54,12 @@ def test_a_stopped_service_and_waiting_mail_stand_out(system, sender):
         settings = {"status_limits": {"queue_notice": 3}, "deployment_relayhost": "[relay.example.net]"}
         shown = system.playbook("playbooks/status.yml", "-e", json.dumps(settings))
     finally:
+        system.run(*(word.replace('done"/"result":"none', 'none"/"result":"done') for word in edited))
         system.run("systemctl", "start", "nginx")
         system.run_outside("systemctl", "start", "postfix")
     assert shown.returncode != 0
+    ((level, detail),) = lines(shown, "Nhật ký thao tác")
+    assert level == "LỖI" and "dòng 1 (số 1): nội dung của dòng này hoặc mã băm của dòng trước đã bị sửa" in detail
     assert ("LỖI", "nginx KHÔNG chạy (inactive/dead, success)") in lines(shown, "Dịch vụ")
     ((level, detail),) = lines(shown, "Hàng đợi")
     assert level == "LƯU Ý" and re.match(r"3 thư \(3 hoãn\), cũ nhất ", detail), detail

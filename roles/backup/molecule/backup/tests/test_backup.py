@@ -134,6 +134,9 @@ def test_mailbox_exactly_as_it_was_only_with_its_address(host, groups, first):
     host.run_expect([0], f"rm /srv/mail/{AN}/Maildir/.Sent/cur/*")
     result = restore(groups, "what=mailbox", "mailbox=an.nv@lab.test", "confirm=binh.tt@lab.test")
     assert result.returncode != 0 and "Chưa làm gì" in said(result)
+    # Limited to a host too, which would leave out a check on localhost.
+    result = play(f"{ROOT}/playbooks/restore.yml", "--inventory", str(groups), "-e", "what=all", "-e", "confirm=không", "-l", "mda")
+    assert result.returncode != 0 and "Chưa làm gì" in said(result)
     result = restore(groups, "what=mailbox", "mailbox=an.nv@lab.test", "confirm=an.nv@lab.test")
     assert result.returncode == 0 and "đúng như bản" in result.stdout, said(result)
     assert not host.file(f"/srv/mail/{AN}/Maildir/new/1799999999.M1.lab").exists

@@ -202,8 +202,12 @@ def test_a_successor_ends_on_his_day(host, directory):
     closed = {"congvuState": "terminated", "congvuDelivery": "FALSE", "congvuSuccessor": "binh@lab.test"}
     directory.add("an", **closed, congvuSuccessorUntil=stamp(1))
     directory.add("cuc", **closed, congvuSuccessorUntil=stamp(-1))
-    assert clock(host)[1]["done"] == {"successor-end": 1}
-    assert directory.get("an", "congvuSuccessor") == []
+    # Whoever ended the successor, mail for the one before would be taken and then returned.
+    directory.add("het", congvuState="terminated", congvuDelivery="FALSE")
+    directory.add("dao", **{**closed, "congvuSuccessor": "het@lab.test"}, congvuSuccessorUntil=stamp(-1))
+    assert clock(host)[1]["done"] == {"successor-end": 2}
+    for name in ("an", "dao"):
+        assert directory.get(name, "congvuSuccessor") == []
     assert directory.get("cuc", "congvuSuccessor") == ["binh@lab.test"]
 
 
