@@ -197,9 +197,9 @@ def test_root_manages_every_database_over_the_socket(host):
 ADDRESS_BOOK = {"objectClass", "uid", "mail", "cn", "sn", "telephoneNumber", "congvuKind", "congvuState"}
 ROUTING = {"objectClass", "uid", "mail", "mailLocalAddress", "congvuState", "congvuDelivery", "congvuKind"}
 READS = {
-    "postfix": ROUTING,
+    "postfix": ROUTING | {"pwdReset"},
     "dovecot": ROUTING | {"congvuLogin", "congvuQuota", "pwdReset"},
-    "roundcube": ADDRESS_BOOK | {"mailLocalAddress"},
+    "roundcube": ADDRESS_BOOK | {"mailLocalAddress", "pwdReset"},
     "password-page": {
         "objectClass",
         "uid",
