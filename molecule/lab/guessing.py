@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mail import MailSystem
 
-# Runs outside. Reads {host, name, guesses: [[source, service, user], ...], workers}; tries each guess on a connection of its own, many at a
-# time; prints the server's answer to each (NO, 535 or 454, 401; OK, 235, 302 let somebody in), or the name of the error.
+# Runs outside. Reads {host, name, guesses: [[source, service, user], ...], workers, rate}; tries each guess on a connection of its own,
+# many at a time; prints the server's answer to each (NO, 535 or 454, 401; OK, 235, 302 let somebody in), or the name of the error.
 PROGRAM = r"""
-import base64, concurrent.futures, json, re, socket, ssl, sys, urllib.parse
+import base64, concurrent.futures, json, re, socket, ssl, sys, time, urllib.parse
 task = json.load(sys.stdin)
 tls = ssl._create_unverified_context()
 PORTS = {"imaps": 993, "submissions": 465, "webmail": 443}
@@ -24,7 +24,10 @@ def ask(f, text):
 
 def imaps(f, user):
     f.readline()
-    return ask(f, f'a LOGIN "{user}" "sai-mat-khau"\r\n').split(" ")[1]
+    line = ask(f, f'a LOGIN "{user}" "sai-mat-khau"\r\n')
+    while line.startswith("* "):  # "waiting for authentication process", after 30 s
+        line = f.readline().decode()
+    return line.split(" ")[1]
 
 def submissions(f, user):
     f.readline()
@@ -59,8 +62,12 @@ def webmail(f, user):
     form = urllib.parse.urlencode({"_token": token, "_task": "login", "_action": "login", "_user": user, "_pass": "sai-mat-khau"})
     return fetch(f, "POST", "/?_task=login", cookies, form)[0]
 
-def guess(one):
-    source, service, user = one
+began = time.monotonic()
+
+def guess(number):
+    source, service, user = task["guesses"][number]
+    if task["rate"]:
+        time.sleep(max(0, began + number / task["rate"] - time.monotonic()))
     try:
         with socket.create_connection((task["host"], PORTS[service]), 10, (source, 0)) as raw:
             raw.settimeout(45)
@@ -70,7 +77,7 @@ def guess(one):
         return type(error).__name__
 
 with concurrent.futures.ThreadPoolExecutor(task["workers"]) as pool:
-    print(json.dumps(list(pool.map(guess, task["guesses"]))))
+    print(json.dumps(list(pool.map(guess, range(len(task["guesses"]))))))
 """
 
 
@@ -80,10 +87,10 @@ class Attacker:
     def __init__(self, system: MailSystem, addresses: Sequence[str]) -> None:
         self.system, self.addresses = system, addresses
 
-    def guess(self, guesses: Iterable[tuple[str, str, str]], workers: int = 60) -> list[str]:
-        """The answer to each (source, service, user); service: imaps, submissions or webmail."""
+    def guess(self, guesses: Iterable[tuple[str, str, str]], workers: int = 60, rate: float = 0) -> list[str]:
+        """The answer to each (source, service, user); service: imaps, submissions or webmail; `rate`: a second, 0: as many as go."""
         name = self.system.access["webmail_url"].split("/")[2]
-        task = {"host": self.system.address, "name": name, "guesses": list(guesses), "workers": workers}
+        task = {"host": self.system.address, "name": name, "guesses": list(guesses), "workers": workers, "rate": rate}
         return json.loads(self.system.run_outside("python3", "-c", PROGRAM, stdin=json.dumps(task)))
 
     def blocked(self) -> set[str]:

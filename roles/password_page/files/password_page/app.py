@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page where a mailbox gets a new password: first login, reset, expiry or by choice. One form, no JavaScript, no state but throttles.
 
-The environment variable PASSWORD_PAGE_SETTINGS names a JSON file: {title, webmail_url, support_url, domain, ldap_uris, base, bind_dn,
-bind_password, ca, rules, pledge, failures_per_address, failures_per_client, window_seconds}. Neither passwords nor the form ever reach the
-log.
+The environment variable PASSWORD_PAGE_SETTINGS names a JSON file: {title, path, webmail_url, support_url, domain, ldap_uris,
+suspended_ldap_uris, base, bind_dn, bind_password, ca, rules, pledge, failures_per_address, failures_per_client, window_seconds}. Neither
+passwords nor the form ever reach the log.
 """
 
 from __future__ import annotations
@@ -119,12 +119,17 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
         if seconds := max(by_address.wait(place), by_client.wait(client)):
             raise Answer(429, BUSY.format(minutes=-(-seconds // 60)), reason="too many failures")
         mailbox = directory.find(address)
-        if mailbox and mailbox.state in STATES:
+        # That a mailbox has ended every sender reads; that it is suspended, only who knows its password.
+        if mailbox and mailbox.state == "terminated":
             raise Answer(403, STATES[mailbox.state], reason=mailbox.state)
         if mailbox and not mailbox.login:
             raise Answer(403, NO_LOGIN, reason="no login")
         try:
             if not mailbox:
+                raise Refused("wrong")
+            if mailbox.state == "suspended":
+                if directory.proves_suspended(mailbox.dn, old):
+                    raise Answer(403, STATES[mailbox.state], reason=mailbox.state)
                 raise Refused("wrong")
             directory.change(mailbox.dn, old, new, lambda: check(mailbox, new))
         except Refused as no:

@@ -50,8 +50,8 @@ class Directory:
     def __init__(self, settings: Mapping[str, Any]):
         self._settings = settings
 
-    def _connect(self) -> ldap.ldapobject.LDAPObject:
-        for uri in self._settings["ldap_uris"]:
+    def _connect(self, uris: str = "ldap_uris") -> ldap.ldapobject.LDAPObject:
+        for uri in self._settings[uris]:
             connection = ldap.initialize(uri)
             connection.set_option(ldap.OPT_NETWORK_TIMEOUT, 5)
             connection.set_option(ldap.OPT_TIMEOUT, 15)
@@ -108,6 +108,21 @@ class Directory:
             raise Refused(reason(error)) from None
         finally:
             connection.unbind_s()
+
+    def proves_suspended(self, dn: str, password: str) -> bool:
+        """Whether the password is that of a suspended mailbox; the directory tells on an endpoint of its own."""
+        if not self._settings["suspended_ldap_uris"]:
+            return False
+        connection = self._connect("suspended_ldap_uris")
+        try:
+            connection.simple_bind_s(dn, password)
+        except (ldap.INVALID_CREDENTIALS, ldap.INAPPROPRIATE_AUTH):
+            return False
+        except ldap.LDAPError as error:
+            raise Unavailable(describe(error)) from None
+        finally:
+            connection.unbind_s()
+        return True
 
     def pledge(self, dn: str, password: str) -> None:
         """Note in the mailbox's entry, as the mailbox itself, that its owner pledged now (congvuPledged)."""

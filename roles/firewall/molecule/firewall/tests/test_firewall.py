@@ -23,6 +23,22 @@ def test_other_ports_are_dropped(host, port):
         socket.create_connection((address(host), port), 2)
 
 
+def test_who_opens_too_many_connections_waits(host):
+    """More in a minute than the service grants: the next is dropped, and ports without a limit answer as before."""
+    answers = []
+    for _ in range(40):
+        try:
+            socket.create_connection((address(host), 8003), 1).close()
+            answers.append(True)
+        except ConnectionRefusedError:  # nothing listens there: the firewall let it pass
+            answers.append(True)
+        except TimeoutError:
+            answers.append(False)
+            break
+    assert 20 <= answers.count(True) < 40 and answers[-1] is False, answers
+    socket.create_connection((address(host), 8001), 3).close()
+
+
 @pytest.mark.parametrize(("uid", "code"), [(34, 0), (65534, 7), (33, 7)])
 def test_guarded_port_takes_its_users_only(host, uid, code):
     connect = "import socket,sys\ntry: socket.create_connection(('127.0.0.1', 10588), 3)\nexcept ConnectionRefusedError: sys.exit(7)"
@@ -30,12 +46,12 @@ def test_guarded_port_takes_its_users_only(host, uid, code):
 
 
 def test_wrong_source_is_refused_before_anything_is_written(host):
-    before = host.check_output("sha256sum /etc/nftables.conf; nft list ruleset | sha256sum")
+    before = host.check_output("sha256sum /etc/nftables.conf; nft list chain inet congvu_mail input | sha256sum")
     bad = '{"firewall_services": [{"name": "x", "ports": [22], "sources": ["10.0.0.1/8", "nowhere"]}]}'
     result = play(CONVERGE, "-e", bad)
     assert result.returncode != 0
     assert "10.0.0.1/8 (host bits are set; the network is 10.0.0.0/8), nowhere (not an address or network)" in said(result)
-    assert host.check_output("sha256sum /etc/nftables.conf; nft list ruleset | sha256sum") == before
+    assert host.check_output("sha256sum /etc/nftables.conf; nft list chain inet congvu_mail input | sha256sum") == before
 
 
 def test_rules_flushed_by_hand_come_back(host):
@@ -45,9 +61,9 @@ def test_rules_flushed_by_hand_come_back(host):
 
 
 LINES = {
-    "dovecot": "auth-worker(an@lab.test,{})<7><aB/c>: request [5]: ldap: Password mismatch (for LDAP bind)",
-    "dovecot-delegate": "auth-worker(0a-1,{},master)<7><aB/c>: request [5]: delegates: unknown user",
-    "dovecot-smtp": "auth-worker(an@lab.test,{})<7>: request [5]: ldap: Password mismatch (for LDAP bind)",
+    "dovecot": "auth-worker(an@lab.test,{})<7><aB/c>: request [5]: must-change: unknown user",
+    "dovecot-delegate": "auth-worker(0a-1,{},master)<7><aB/c>: request [5]: must-change-delegates: unknown user",
+    "dovecot-smtp": "auth-worker(an@lab.test,{})<7>: request [5]: must-change: Password mismatch (for LDAP bind)",
     "password-page": "password change refused: wrong address=an@lab.test client={}",
 }
 
@@ -69,7 +85,8 @@ def test_who_guesses_is_blocked_and_nobody_else(host, name):
     guesses(host, unit, LINES[name].format(f"198.51.100.{number}"), 31)
     guesses(host, unit, LINES[name].format(f"203.0.113.{number}"), 29)
     guesses(host, unit, LINES[name].format("192.0.2.5"), 40)
-    guesses(host, unit, f"auth-worker(x,203.0.113.{number})<7><a>: request [5]: ldap: Lookup timed out", 40)
+    guesses(host, unit, f"auth-worker(x,203.0.113.{number})<7><a>: request [5]: must-change: Lookup timed out", 40)
+    guesses(host, unit, f"auth-worker(x,203.0.113.{number})<7><a>: request [5]: ldap: Password mismatch (for LDAP bind)", 40)
     wait_until(lambda: f"198.51.100.{number}" in blocked(host))
     assert blocked(host) & {f"203.0.113.{number}", "192.0.2.5"} == set()
     assert f"198.51.100.{number}" in host.check_output("nft list table inet f2b-table")

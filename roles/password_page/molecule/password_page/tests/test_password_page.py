@@ -117,6 +117,11 @@ def test_states_without_access(change, mailbox, said):
     assert change(mailbox, f"Cu-{mailbox}-1", "Mua$Rao2026") == (403, said)
 
 
+def test_a_suspension_is_told_to_who_knows_the_password(change):
+    """To others it is a wrong password, word for word."""
+    assert change("tamdung", "sai", "Mua$Rao2026") == change("khongco", "sai", "Mua$Rao2026")
+
+
 def test_locked_account(host, change):
     host.run_expect(
         [0],
