@@ -182,7 +182,8 @@ def check_deployment(
             remedy = "viết {}, hoặc đặt single_sign_on.provincial là true trong policy.yml nếu tỉnh có hệ thống đăng nhập tập trung"
             yield f"{place(folder, 'deployment_single_sign_on')}: policy.yml ghi không có đăng nhập tập trung. Cách sửa: {remedy}."
         if "vault_single_sign_on_secret" not in present:
-            yield f"{folder}/vault.yml: thiếu vault_single_sign_on_secret. Cách sửa: ghi mật khẩu mà hệ thống đăng nhập tập trung cấp cho webmail bằng ansible-vault edit."
+            remedy = "ghi mật khẩu mà hệ thống đăng nhập tập trung cấp cho webmail bằng ansible-vault edit"
+            yield f"{folder}/vault.yml: thiếu vault_single_sign_on_secret. Cách sửa: {remedy}."
     further = settings.get("deployment_applications")
     applications = dict.fromkeys(filter(_named, [*applications, *(further if isinstance(further, list) else [])]))
     wanted = secret_names(applications)

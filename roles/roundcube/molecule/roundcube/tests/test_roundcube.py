@@ -313,7 +313,11 @@ def test_tokens_that_are_not_ours(host):
         host.run_expect([0], "systemctl restart dovecot postfix")
         return json.loads(host.check_output(f"python3 - {user} {person} {application} {' '.join(protocols)} <<'PY'\n{program}\nPY"))
 
-    assert attempt(AN, "nguyenvanan") == {"imap": "OK Logged in", "submission": "235 2.7.0 Authentication successful", "sieve": 'OK "Logged in."'}
+    assert attempt(AN, "nguyenvanan") == {
+        "imap": "OK Logged in",
+        "submission": "235 2.7.0 Authentication successful",
+        "sieve": 'OK "Logged in."',
+    }
     for user, person, application in (
         (BINH, "nguyenvanan", "webmail"),  # another person's mailbox
         (AN, "nguyenvanan", "portal"),  # given to another application
@@ -342,7 +346,9 @@ def test_without_the_provider_the_form_goes_on(page):
     try:
         page.goto(URL)
         page.click("#rcmloginoauth")
-        expect(page.locator("#messagestack")).to_contain_text("Hệ thống đăng nhập tập trung không trả lời. Hãy đăng nhập bằng địa chỉ thư và mật khẩu")
+        expect(page.locator("#messagestack")).to_contain_text(
+            "Hệ thống đăng nhập tập trung không trả lời. Hãy đăng nhập bằng địa chỉ thư và mật khẩu"
+        )
         webmail.login(page, URL, AN, password(AN))
         webmail.compose(page, "dang thi b", "Vẫn gửi được", "x")
     finally:

@@ -37,7 +37,13 @@ def token_of(person: str, application: str) -> tuple[str, urllib.request.OpenerD
     """Log in at the provider as a browser does; the access token that the application gets for it, and the browser."""
     cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=CONTEXT), cookies, Redirects())
-    asked = {"response_type": "code", "client_id": application, "scope": "openid email", "redirect_uri": REDIRECTS[application], "state": "x"}
+    asked = {
+        "response_type": "code",
+        "client_id": application,
+        "scope": "openid email",
+        "redirect_uri": REDIRECTS[application],
+        "state": "x",
+    }
     form = opener.open(f"{PROVIDER}/authorize?{urllib.parse.urlencode(asked)}")
     hidden = re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"', form.read().decode())
     fields = {name: html.unescape(value) for name, value in hidden} | {"user": person, "password": f"tinh-{person}"}
