@@ -326,7 +326,7 @@ def test_tokens_that_are_not_ours(host):
     ):
         said = attempt(user, person, application)
         assert said["imap"] == "NO [AUTHENTICATIONFAILED] Authentication failed.", (user, person, application)
-        assert re.match(r"535 5\.7\.8 |454 4\.7\.0 ", said["submission"])
+        assert said["submission"].startswith("535 5.7.8 Error: authentication failed")
         assert said["sieve"] == 'NO "Authentication failed."'
     # Nobody comes as a delegate with a token.
     assert attempt(f"'{OFFICE}*{AN}'", "nguyenvanan", protocols=["imap"])["imap"].startswith("NO [AUTHORIZATIONFAILED]")
