@@ -98,10 +98,12 @@ def main() -> None:
         module.fail_json(msg=no_inventory(file))
     problems = [str(problem) for problem in check_policy(str(file), texts or None)]
     if module.params["groups"]:
-        applications = find(load_policy(file).data, "single_sign_on.ldap_applications.value")
+        policy = load_policy(file).data
+        applications = find(policy, "single_sign_on.ldap_applications.value")
         applications = applications if isinstance(applications, list) else []
         given = (module.params[name] for name in ("settings", "secrets", "groups"))
-        problems += check_deployment(file.parent, *given, applications, module.params["weak"])
+        provincial = find(policy, "single_sign_on.provincial.value") is True
+        problems += check_deployment(file.parent, *given, applications, module.params["weak"], provincial)
     if problems:
         listed = "\n".join(problems)
         module.fail_json(msg=f"Chính sách và cấu hình có {len(problems)} chỗ sai, chưa máy nào được động đến:\n{listed}")

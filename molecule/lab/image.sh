@@ -16,8 +16,10 @@ die() { say "$*"; exit 1; }
 # Tools that only the tests need, beside what the roles install.
 lab_packages="apt-utils ca-certificates dbus iproute2 libpam-systemd openssh-server procps python3 systemd systemd-sysv"
 
-# What a test unpacks or installs on a host it examines (molecule/appliance/tests/test_hardening.py).
-test_packages="lynis ssh-audit testssl.sh"
+# What a test unpacks or installs on a host it examines (molecule/appliance/tests/test_hardening.py), and an OpenID provider with what it uses
+# (roles/roundcube).
+test_packages="lynis ssh-audit testssl.sh lemonldap-ng-fastcgi-server liblemonldap-ng-portal-perl libcrypt-jwt-perl libdbd-sqlite3-perl
+    libemail-address-xs-perl libemail-sender-perl libio-string-perl libmime-tools-perl libstring-random-perl"
 
 list=$(sed -n '/^__[a-z_]*_packages:/,/^[^ ]/s/^  - //p' "$root"/roles/*/vars/Debian-13.yml | sort -u)
 hash=$(printf '%s\n' "$list" "$lab_packages" "$test_packages" | cat - "$0" | sha256sum | cut -c1-12)
@@ -61,7 +63,7 @@ for f in /etc/apt/apt.conf.d/*; do      # proxies and the like; hooks of the mac
     case $f in *docker* | *packagekit* | *appstream*) continue ;; esac
     grep -qs 'Acquire::' "$f" && set -- "$@" --aptopt="$f"
 done
-packages="$(printf %s "$list" | tr "\n" " ") $test_packages"
+packages="$(printf "%s\n" "$list" "$test_packages" | tr "\n" " ")"
 # shellcheck disable=SC2016  # the hooks expand in the shell that mmdebstrap starts
 mmdebstrap --quiet --variant=minbase --mode=root --include="$(echo "$lab_packages" | tr ' ' ,)" "$@" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*/changelog*' \

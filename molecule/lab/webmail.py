@@ -181,8 +181,13 @@ def network() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def browser(address: str, names: Sequence[str], ca_file: str | pathlib.Path, phone: bool = False) -> Iterator[Page]:
-    """A page of a fresh Chromium that finds the names at the address and verifies certificates with the CA (PEM file)."""
+def browser(
+    address: str, names: Sequence[str], ca_file: str | pathlib.Path, phone: bool = False, elsewhere: Mapping[str, str] | None = None
+) -> Iterator[Page]:
+    """A page of a fresh Chromium that finds the names at the address and verifies certificates with the CA (PEM file).
+
+    `elsewhere`: further names and their addresses.
+    """
     with tempfile.TemporaryDirectory(prefix="congvu-browser-") as home, network() as namespace, sync_playwright() as playwright:
         program = pathlib.Path(home, "chromium")
         program.write_text(f'#!/bin/sh\nexec nsenter --net={namespace} {CHROMIUM} "$@"\n')
@@ -191,7 +196,8 @@ def browser(address: str, names: Sequence[str], ca_file: str | pathlib.Path, pho
         store.mkdir(parents=True)
         for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "test", "-i", str(ca_file)]):
             subprocess.run(["certutil", "-d", f"sql:{store}", *arguments], check=True, capture_output=True)
-        rules = ", ".join([*(f"MAP {name} {address}" for name in names), "MAP * ~NOTFOUND"])
+        known = dict.fromkeys(names, address) | dict(elsewhere or {})
+        rules = ", ".join([*(f"MAP {name} {where}" for name, where in known.items()), "MAP * ~NOTFOUND"])
         context = playwright.chromium.launch_persistent_context(
             f"{home}/profile",
             executable_path=str(program),

@@ -69,6 +69,27 @@ def _windows(value: Any) -> bool:
     return bool(times) and all(_each(clock)(span) and len(span) == 2 and span[0] < span[1] for span in times)
 
 
+def _single_sign_on(value: Any) -> bool:
+    if value == {}:
+        return True
+    if not isinstance(value, Mapping) or set(value) != {*_PROVIDER_URLS, "name", "client_id", "scope", "claim", "addresses", "ca_file"}:
+        return False
+    urls = [value[name] for name in _PROVIDER_URLS if value[name] or name != "logout_url"]
+    plain = all(isinstance(value[name], str) and re.fullmatch(r"[A-Za-z0-9._~-]+", value[name]) for name in ("client_id", "claim"))
+    return (
+        plain
+        and _named(value["name"])
+        and _named(value["scope"])
+        and all(isinstance(url, str) and re.fullmatch(r"https://[A-Za-z0-9.-]+(:\d+)?/[^\s\"'{}$%\\@]*", url) for url in urls)
+        and bool(value["addresses"])
+        and _each(_parses(ipaddress.ip_network))(value["addresses"])
+        and isinstance(value["ca_file"], str)
+        and Path(value["ca_file"]).is_absolute()
+        and Path(value["ca_file"]).is_file()
+    )
+
+
+_PROVIDER_URLS = ("authorization_url", "token_url", "userinfo_url", "introspection_url", "logout_url")
 _OFFICE_DAY = ("morning_start", "morning_end", "afternoon_start", "afternoon_end")
 BOOLEAN = Form(lambda value: isinstance(value, bool), "true hoặc false, không có dấu nháy")
 NAMED = Form(_named, "một chuỗi, không để trống")
@@ -95,6 +116,12 @@ SETTINGS = {
     "deployment_unblocked_networks": NETWORKS,
     "deployment_application_networks": NETWORKS,
     "deployment_applications": TEXTS,
+    "deployment_single_sign_on": Form(
+        _single_sign_on,
+        "{} hoặc đủ các mục name, client_id, scope, claim (client_id và claim không dấu, không khoảng trắng), "
+        f"{', '.join(_PROVIDER_URLS)} (bắt đầu bằng https://; logout_url được để trống), addresses (danh sách địa chỉ IP hay mạng), "
+        "ca_file (đường dẫn đầy đủ tới một tệp có thật)",
+    ),
     "deployment_tls_mode": Form(lambda value: value in ("files", "internal_ca"), "files hoặc internal_ca"),
     "deployment_tls_certificate": TEXT,
     "deployment_tls_key": TEXT,
@@ -130,12 +157,14 @@ def check_deployment(
     groups: Mapping[str, list[str]],
     applications: Iterable[str] = (),
     weak: Mapping[str, str] | None = None,
+    single_sign_on: bool = True,
 ) -> Iterator[str]:
     """One line for each thing that is wrong.
 
     `folder`: the inventory's group_vars/all, to tell the line of a setting; `settings`: the `deployment_*` values as Ansible sees them;
     `present`: names of the secrets that are there (never their values); `groups`: hosts by group; `applications`: those of the policy;
     `weak`: what an administrator's password lacks of the rule for administrators, by its name (empty: nothing).
+    `single_sign_on`: whether the policy lets people log in through the province's own login (`single_sign_on.provincial`).
     """
     for name, form in SETTINGS.items():
         if name not in settings:
@@ -148,6 +177,13 @@ def check_deployment(
             yield f"{place(folder, 'deployment_backup_known_hosts')}: kho sftp cần khóa của máy đó. Cách sửa: ghi các dòng known_hosts."
         if "vault_backup_ssh_key" not in present:
             yield f"{folder}/vault.yml: thiếu vault_backup_ssh_key. Cách sửa: ghi khóa riêng mở được kho sao lưu bằng ansible-vault edit."
+    if settings.get("deployment_single_sign_on"):
+        if not single_sign_on:
+            remedy = "viết {}, hoặc đặt single_sign_on.provincial là true trong policy.yml nếu tỉnh có hệ thống đăng nhập tập trung"
+            yield f"{place(folder, 'deployment_single_sign_on')}: policy.yml ghi không có đăng nhập tập trung. Cách sửa: {remedy}."
+        if "vault_single_sign_on_secret" not in present:
+            remedy = "ghi mật khẩu mà hệ thống đăng nhập tập trung cấp cho webmail bằng ansible-vault edit"
+            yield f"{folder}/vault.yml: thiếu vault_single_sign_on_secret. Cách sửa: {remedy}."
     further = settings.get("deployment_applications")
     applications = dict.fromkeys(filter(_named, [*applications, *(further if isinstance(further, list) else [])]))
     wanted = secret_names(applications)

@@ -54,7 +54,7 @@ MEASURES = {
     "directory": "Xuất danh bạ từ LDAP theo kỳ",
     "reports": "Lệnh báo cáo lập số liệu theo kỳ",
     "single_sign_on.ldap_applications": "OpenLDAP kiểm tra mật khẩu; mỗi ứng dụng một tài khoản chỉ đọc, giới hạn kết quả mỗi lần tìm",
-    "single_sign_on.provincial": "Đường liên kết tới webmail; nối với hệ thống đăng nhập tập trung của tỉnh chưa có",
+    "single_sign_on.provincial": "Webmail đăng nhập qua hệ thống của tỉnh (OpenID Connect), `deployment_single_sign_on`; chưa khai: nhắc",
     "character_set": "UTF-8 ở mọi thành phần",
     "signature": "Chuyển nguyên vẹn thư và tài liệu đã ký",
     "content": "Không thành phần nào sửa nội dung thư",

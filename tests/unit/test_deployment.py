@@ -78,6 +78,45 @@ def test_a_store_elsewhere_needs_its_keys(tmp_path):
     ]
 
 
+def test_single_sign_on(tmp_path):
+    """Configured as a whole or not at all, with its password, and only where the policy has it; not configured is no error."""
+    ca = tmp_path / "ca.crt"
+    ca.write_text("x", encoding="utf-8")
+    url = "https://dangnhap.example.gov.vn/oauth2/x"
+    urls = dict.fromkeys(("authorization_url", "token_url", "userinfo_url", "introspection_url"), url)
+    provider = {
+        **urls,
+        "logout_url": "",
+        "name": "Hệ thống đăng nhập tập trung",
+        "client_id": "webmail",
+        "scope": "openid email",
+        "claim": "email",
+        "addresses": ["192.0.2.7"],
+        "ca_file": str(ca),
+    }
+    assert check(tmp_path, deployment_single_sign_on=provider) == [
+        f"{tmp_path}/vault.yml: thiếu vault_single_sign_on_secret. Cách sửa: ghi mật khẩu mà hệ thống đăng nhập tập trung cấp cho webmail "
+        "bằng ansible-vault edit."
+    ]
+    names, groups = [*deployment.secret_names(), "vault_single_sign_on_secret"], {"mta": ["mail"]}
+    values = {**settings(PROVINCES[0]), "deployment_single_sign_on": provider}
+    assert list(deployment.check_deployment(tmp_path, values, names, groups)) == []
+    (found,) = deployment.check_deployment(tmp_path, values, names, groups, single_sign_on=False)
+    assert found.startswith("-e hoặc inventory khác: policy.yml ghi không có đăng nhập tập trung. Cách sửa: viết {},")
+    for wrong in (
+        {"token_url": "http://dangnhap.example.gov.vn/x"},
+        {"introspection_url": "https://a:b@dangnhap.example.gov.vn/x"},
+        {"introspection_url": ""},
+        {"addresses": []},
+        {"addresses": ["dangnhap.example.gov.vn"]},
+        {"ca_file": "ca.crt"},
+        {"ca_file": str(tmp_path / "khong-co.crt")},
+        {"client_id": "hai từ"},
+        {"client_secret": "lộ"},
+    ):
+        assert [": sai dạng." in problem for problem in check(tmp_path, deployment_single_sign_on={**provider, **wrong})][0], wrong
+
+
 def test_what_is_missing_comes_all_at_once(tmp_path):
     values = settings(PROVINCES[0])
     del values["deployment_relayhost"]

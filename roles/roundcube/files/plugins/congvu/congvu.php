@@ -11,9 +11,11 @@
  * - a session ends with the next click once its mailbox is locked, its password is another, or its user is no delegate any more;
  * - no message leaves with another From than one of these (the mail server refuses it anyway; here the user learns why);
  * - the attachments of a message together are limited, before they are uploaded where the browser knows their size;
+ * - single sign-on: only an answer of the provider that this browser asked for is taken, a refusal says what to do, and a logout ends the
+ *   session at the provider too;
  * - the browser's address in the IMAP ID, so that Dovecot logs and delays by it and not by the address of this host.
  *
- * Settings (config.inc.php): congvu_password_url, congvu_ldap_uris, congvu_max_attachment_bytes (null: no limit); bind account and base are those of ldap_public['directory'].
+ * Settings (config.inc.php): congvu_password_url, congvu_logout_url (empty: none), congvu_ldap_uris, congvu_max_attachment_bytes (null: no limit); bind account and base are those of ldap_public['directory'].
  */
 class congvu extends rcube_plugin
 {
@@ -21,9 +23,13 @@ class congvu extends rcube_plugin
 
     private rcmail $rc;
 
+    /** ID token of a session that began at the provider, else null; known before a logout ends it. */
+    private ?string $id_token;
+
     public function init()
     {
         $this->rc = rcmail::get_instance();
+        $this->id_token = $_SESSION['congvu_id_token'] ?? null;
         $this->add_texts('localization/');
         if ($_SESSION['language'] === 'vi_VN') {
             $this->rc->load_language('vi_VN', [], rcube::read_localization_file("$this->home/texts/vi_VN.inc"));
@@ -34,6 +40,9 @@ class congvu extends rcube_plugin
         $this->add_hook('email2user', [$this, 'find_user']);
         $this->add_hook('login_after', [$this, 'update_identities']);
         $this->add_hook('message_before_send', [$this, 'check_sender']);
+        $this->add_hook('logout_after', [$this, 'log_out_at_provider']);
+        $this->add_hook('startup', [$this, 'guard_sign_on']);
+        $this->add_hook('oauth_login', [$this, 'keep_id_token']);
         if ($this->rc->task === 'mail' && $this->rc->config->get('congvu_max_attachment_bytes')) {
             $this->add_hook('render_page', [$this, 'tell_attachment_limit']);
             $this->add_hook('attachment_upload', [$this, 'limit_attachments']);
@@ -104,13 +113,67 @@ class congvu extends rcube_plugin
     }
 
     /**
-     * Hook: who proved the password of a suspended mailbox, or one that must be changed first, reads what the mail server says of it;
-     * Roundcube by itself keeps that to its log.
+     * Hook: who proved who he is, and may not come in all the same (suspended, the password must be changed first, no mailbox for who came through the
+     * provider), reads what the mail server says of it; Roundcube by itself keeps that to its log.
      */
     public function tell_refusal(array $args): array
     {
-        if (preg_match('/(Hop thu dang tam khoa|Phai doi mat khau truoc khi dung).*$/', (string) $this->rc->get_storage()->get_error_str(), $said)) {
-            $this->rc->output->show_message($said[0], 'error', null, true, 30);
+        $said = (string) $this->rc->get_storage()->get_error_str();
+        if (preg_match('/(Hop thu dang tam khoa|Phai doi mat khau truoc khi dung).*$/', $said, $reason)) {
+            $this->rc->output->show_message($reason[0], 'error', null, true, 30);
+        } elseif (str_contains($said, 'Khong co hop thu nao dang nhap duoc')) {
+            $this->rc->output->show_message('congvu.no_mailbox', 'error', null, true, 30);
+        }
+        return $args;
+    }
+
+    /**
+     * Hook: before anybody is sent to the provider or its answer is taken. Roundcube 1.6 compares the answer with what it asked only where it asked
+     * at all: a link with somebody else's code would log this browser in as somebody else, one with an error show any text on the login page.
+     */
+    public function guard_sign_on(array $args): array
+    {
+        if ($args['task'] !== 'login' || $args['action'] !== 'oauth' || !$this->rc->oauth->is_enabled()) {
+            return $args;
+        }
+        $code = rcube_utils::get_input_string('code', rcube_utils::INPUT_GET);
+        $error = rcube_utils::get_input_string('error', rcube_utils::INPUT_GET);
+        if ($error || $code && empty($_SESSION['oauth_state'])) {
+            $this->rc->output->show_message('oauthloginfailed', 'warning', null, true, 30);
+        } elseif (!$code && !$this->provider_answers()) {
+            $this->rc->output->show_message('congvu.provider_down', 'warning', null, true, 30);
+        } else {
+            return $args;
+        }
+        return ['action' => ''] + $args;
+    }
+
+    private function provider_answers(): bool
+    {
+        $url = parse_url($this->rc->config->get('oauth_token_uri'));
+        $connection = @stream_socket_client("tcp://{$url['host']}:" . ($url['port'] ?? 443), $code, $said, 5);
+        return $connection && fclose($connection);
+    }
+
+    /** Hook: the provider's word on who this is, which Roundcube forgets, is what a logout shows it. */
+    public function keep_id_token(array $args): array
+    {
+        $_SESSION['congvu_id_token'] = $args['id_token'] ?? '';
+        return $args;
+    }
+
+    /**
+     * Hook: who came through the provider leaves it too (RP-Initiated Logout); on a shared computer the next one would else come in with one click.
+     */
+    public function log_out_at_provider(array $args): array
+    {
+        $url = $this->rc->config->get('congvu_logout_url');
+        if ($url && $this->id_token !== null) {
+            $this->rc->output->redirect($url . (str_contains($url, '?') ? '&' : '?') . http_build_query(array_filter([
+                'id_token_hint' => $this->id_token,
+                'client_id' => $this->rc->config->get('oauth_client_id'),
+                'post_logout_redirect_uri' => rcube_utils::resolve_url('/'),
+            ])));
         }
         return $args;
     }

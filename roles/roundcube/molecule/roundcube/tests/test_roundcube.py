@@ -1,5 +1,6 @@
 """The webmail as its users, an attacker and an auditor meet it."""
 
+import json
 import os
 import pathlib
 import re
@@ -34,11 +35,16 @@ def ca(host, tmp_path_factory):
     return file
 
 
+@pytest.fixture(scope="module")
+def provider(host):
+    return host.check_output("getent hosts sso.lab.test").split()[0]
+
+
 @pytest.fixture
-def page(address, ca):
+def page(address, provider, ca):
     """A browser without a history; the test fails when a page made it complain."""
     complaints = []
-    with webmail.browser(address, ["mail.lab.test"], ca) as page:
+    with webmail.browser(address, ["mail.lab.test"], ca, elsewhere={"sso.lab.test": provider}) as page:
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
@@ -218,6 +224,135 @@ def test_no_english_where_users_go(page):
         text = page.inner_text("body")
         assert re.findall(r"\[[a-z]+\]", text) == [], f"{task}: a text that nobody translated"
         assert [word for word in forbidden if re.search(rf"\b{word}\b", text)] == [], task
+
+
+# --- single sign-on -----------------------------------------------------------------------------------------------------------------
+
+PROVIDER = "mol-roundcube-database"
+
+
+def through_provider(page, name):
+    """Press the button, log in at the provider; what the webmail shows then is for the caller to look at."""
+    page.goto(URL)
+    page.click("#rcmloginoauth")
+    page.fill("#userfield", name)
+    page.fill("#passwordfield", f"tinh-{name}")
+    page.click("button[type=submit]")
+    page.wait_for_url(f"{URL}**")
+    webmail.settle(page)
+
+
+def test_single_sign_on(host, page, tmp_path):
+    home = "/srv/mail/00000000-0000-4000-8000-000000000001"
+    host.run_expect([0, 1], f"rm {home}/last-login")
+    page.goto(URL)
+    button = page.locator("#rcmloginoauth")
+    assert button.inner_text() == "Đăng nhập bằng Hệ thống đăng nhập tập trung"
+    expect(page.locator("#rcmloginuser")).to_be_visible()
+    expect(page.locator("#congvu-password")).to_be_visible()
+    page.screenshot(path=tmp_path / "doors.png")
+    through_provider(page, "nguyenvanan")
+    expect(page.locator("#mailboxlist")).to_be_visible()
+    assert host.file(f"{home}/last-login").size > 0
+    webmail.compose(page, "dang thi b", "Đăng nhập tập trung", "Gửi từ phiên đăng nhập tập trung.")
+    assert host.check_output(f"doveadm search -u {AN} mailbox Sent subject 'Đăng nhập tập trung'")
+    wait_until(lambda: host.run(f"doveadm search -u {BINH} mailbox INBOX subject 'Đăng nhập tập trung'").stdout, what="the letter")
+    page.goto(f"{URL}?_task=settings&_action=plugin.managesieve-vacation")
+    webmail.settle(page)
+    page.fill("#vacation_reason", "Tôi vắng mặt.")
+    page.select_option("#vacation_status", "on")
+    page.click("button.submit, button.save, .formbuttons button")
+    page.locator("#messagestack .confirmation").first.wait_for()
+    assert host.check_output(f"doveadm sieve list -u {AN}").endswith("ACTIVE")
+    # It is the same user, with the same settings, as by password.
+    assert sql(host, f"SELECT count(*) FROM users WHERE username = '{AN}'") == "1"
+    log = host.check_output("journalctl --no-pager -o cat -u dovecot")
+    assert f"login=<{AN}>, method=XOAUTH2" in log
+    # A logout ends the session at the provider too: it asks again.
+    page.click("#taskmenu a.logout")
+    expect(page.locator("#rcmloginuser")).to_be_visible()
+    page.click("#rcmloginoauth")
+    expect(page.locator("#userfield")).to_be_visible()
+
+
+SIGN_ON_REFUSALS = {
+    "lehoangcuc": "Hop thu dang tam khoa tu ngay 20/11/2026",
+    "phamvandung": "Phai doi mat khau truoc khi dung tai https://mail.lab.test/mat-khau/",
+    "nguoila": "Tài khoản này không có hộp thư đăng nhập được",
+}
+
+
+def test_single_sign_on_lets_in_only_whom_the_form_does(page):
+    for name, said in SIGN_ON_REFUSALS.items():
+        page.context.clear_cookies()
+        through_provider(page, name)
+        expect(page.locator("#rcmloginuser")).to_be_visible()
+        assert said in page.inner_text("#messagestack"), name
+        assert page.get_attribute("#congvu-password", "href") == "/mat-khau/"
+
+
+def test_the_lock_ends_a_session_of_single_sign_on(host, page):
+    host.run_expect([0], f"printf 'Subject: Mật thư\\nFrom: a@lab.test\\n\\nx\\n' | doveadm save -u {AN} -m INBOX")
+    through_provider(page, "nguyenvanan")
+    expect(page.locator("#messagelist")).to_contain_text("Mật thư")
+    modify(host, "replace: congvuState\ncongvuState: suspended")
+    try:
+        page.goto(f"{URL}?_task=mail&_mbox=INBOX")
+        page.wait_for_load_state("networkidle")
+        assert "Mật thư" not in page.inner_text("body")
+    finally:
+        modify(host, "replace: congvuState\ncongvuState: active")
+
+
+def test_tokens_that_are_not_ours(host):
+    """Only the token of the webmail, in its owner's name, and from the webmail's address, opens IMAP, submission and ManageSieve."""
+    program = pathlib.Path(__file__).with_name("tokens.py").read_text()
+
+    def attempt(user, person, application="webmail", protocols=("imap", "submission", "sieve")):
+        # Wrong ones are answered ever later; the count begins anew with the service.
+        host.run_expect([0], "systemctl restart dovecot postfix")
+        return json.loads(host.check_output(f"python3 - {user} {person} {application} {' '.join(protocols)} <<'PY'\n{program}\nPY"))
+
+    assert attempt(AN, "nguyenvanan") == {
+        "imap": "OK Logged in",
+        "submission": "235 2.7.0 Authentication successful",
+        "sieve": 'OK "Logged in."',
+    }
+    for user, person, application in (
+        (BINH, "nguyenvanan", "webmail"),  # another person's mailbox
+        (AN, "nguyenvanan", "portal"),  # given to another application
+        (AN, "unsigned", "webmail"),  # made by hand, alg none
+        (AN, "ended", "webmail"),  # of a session that has ended at the provider
+    ):
+        said = attempt(user, person, application)
+        assert said["imap"] == "NO [AUTHENTICATIONFAILED] Authentication failed.", (user, person, application)
+        assert said["submission"].startswith("535 5.7.8 Error: authentication failed")
+        assert said["sieve"] == 'NO "Authentication failed."'
+    # Nobody comes as a delegate with a token.
+    assert attempt(f"'{OFFICE}*{AN}'", "nguyenvanan", protocols=["imap"])["imap"].startswith("NO [AUTHORIZATIONFAILED]")
+
+
+def test_answers_nobody_asked_for(address, ca):
+    for query in ("code=x&state=y", "error=x&error_description=Goi+so+nay"):
+        status, _headers, text = webmail.fetch(address, f"{URL}index.php/login/oauth?{query}", ca)
+        assert status in (200, 401)
+        said = json.loads(re.search(r'rcmail\.display_message\((".*?"),', text)[1])
+        assert said.startswith("Không đăng nhập được qua hệ thống đăng nhập tập trung.")
+        assert "Goi so nay" not in text
+
+
+def test_without_the_provider_the_form_goes_on(page):
+    webmail.podman("exec", PROVIDER, "systemctl", "stop", "nginx")
+    try:
+        page.goto(URL)
+        page.click("#rcmloginoauth")
+        expect(page.locator("#messagestack")).to_contain_text(
+            "Hệ thống đăng nhập tập trung không trả lời. Hãy đăng nhập bằng địa chỉ thư và mật khẩu"
+        )
+        webmail.login(page, URL, AN, password(AN))
+        webmail.compose(page, "dang thi b", "Vẫn gửi được", "x")
+    finally:
+        webmail.podman("exec", PROVIDER, "systemctl", "start", "nginx")
 
 
 def test_answers_to_strangers(address, ca):
