@@ -477,22 +477,25 @@ def purged(config: Mapping[str, Any], given: argparse.Namespace, store: Store) -
     problems = [problem for answer in answers.values() if answer for problem in answer["problems"]]
     silent = [host for host, answer in answers.items() if answer is None]
     if silent:
-        problems.append(f"máy chủ thư {', '.join(silent)} chưa trả lời: chưa ghi nhận xóa hộp thư nào; chạy lại")
+        problems.append(f"máy chủ {', '.join(silent)} chưa trả lời: chưa ghi nhận xóa hộp thư nào; chạy lại")
     rows = []
     for uid, step in due.items():
         found = {host: answer["done"].get(uid) for host, answer in answers.items() if answer}
         if silent or not found or None in found.values():
             continue
         dn, entry = day.entries[uid]
-        archives = [{"host": answers[host]["host"], **one} for host, one in found.items() if one["archive"]]
+        archives = [{"host": answers[host]["host"], **one} for host, one in found.items() if one["archive"] or one["webmail"]]
         approval = first(entry, "congvuRemovalApproved")
         wanted = {"congvuEnded": [], "congvuRemovalApproved": []}
         document = f"{step.clause}; duyệt: {approval}" if approval else step.clause
         extra = {"journal": {"archives": archives}}
         operator = given.operator or OPERATOR
         day._change(dn, entry, "clock-purge", wanted, step.reason, document, extra, operator)
-        kept = ", ".join(f"{one['archive'][:8]} ({one['messages']} thư, {one['bytes']} byte)" for one in archives) or "không có thư"
-        rows.append(f"Đã xóa dữ liệu: {first(entry, 'mail')}; bản lưu: {kept}")
+        kept = [f"{one['archive'][:8]} ({one['messages']} thư, {one['bytes']} byte)" for one in archives if one["archive"]] or [
+            "không có thư"
+        ]
+        kept += [f"{one['webmail'][:8]} (webmail, {one['rows']} dòng)" for one in archives if one["webmail"]]
+        rows.append(f"Đã xóa dữ liệu: {first(entry, 'mail')}; bản lưu: {', '.join(kept)}")
     return {"changed": bool(rows), "table": rows, "problems": problems}
 
 

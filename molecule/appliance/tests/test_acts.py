@@ -510,13 +510,37 @@ def content(system, home):
     return system.run("sh", "-c", script).split()
 
 
+def database(system, statements):
+    """What the webmail's database answers."""
+    return system.run("runuser", "-u", "postgres", "--", "psql", "-XAtq", "-d", "roundcube", "-c", statements).strip()
+
+
 def test_purged_only_with_an_archive_and_brought_back(system, victim, sender):
     """Ended for longer than the policy keeps data: approved, archived, read back, removed; and all of it comes back."""
     for number in range(3):
         letter = compose(sender["address"], victim["address"], f"Thư số {number} của người sắp nghỉ")
         system.send(letter, sender["address"], [victim["address"]], account=sender)
         system.wait_for(victim, letter["Message-ID"])
-    home = f"/srv/mail/{victim['dn'].partition(',')[0].removeprefix('uid=')}"
+    uid = victim["dn"].partition(",")[0].removeprefix("uid=")
+    home = f"/srv/mail/{uid}"
+    # A copy that the law wants kept, as an organisation's mailbox has them; and what the webmail keeps.
+    record = f"{home}/Record/.2026-11/cur"
+    system.run(
+        "sh",
+        "-c",
+        f"install -d -o vmail -g vmail -m 0700 {home}/Record {record} && echo giữ lại > {record}/1:2, && chown vmail: {record}/*",
+    )
+    marker = f's:10:"congvu_uid";s:36:"{uid}";'
+    of_victim = f"preferences like '%{marker}%'"
+    contact = (
+        f"delete from users where {of_victim} or username = '{victim['address']}';"
+        f"insert into users (username, mail_host, created, preferences) values ('{victim['address']}', 'x', now(), 'a:1:{{{marker}}}');"
+        "insert into contacts (user_id, name, email) "
+        f"select user_id, 'Bạn \"riêng\"', 'ban@example.vn' from users where {of_victim};"
+    )
+    database(system, contact)
+    kept = f"select row_to_json(c) from contacts c join users using (user_id) where {of_victim}"
+    contacts = database(system, kept)
     before = content(system, home)
     assert int(before[0]) >= 3
     given = {"mailbox": victim["address"], "reason": "nghỉ hưu", "operator": "khanh", **GIVEN}
@@ -541,7 +565,10 @@ def test_purged_only_with_an_archive_and_brought_back(system, victim, sender):
     assert foretold[0] == 0 and content(system, home) == before, foretold[1][-2000:]
     code, said, _ = act(system, "clock", operator="khanh")
     assert code == 0 and "Đã xóa dữ liệu" in said, said[-2000:]
-    assert system.run("ls", home, check=False) == ""
+    assert system.run("find", home, "-type", "f", "-not", "-name", "dovecot*").split() == [f"{record}/1:2,"], (
+        "the copy is not to go, and nothing else is to stay"
+    )
+    assert database(system, kept) == "" and "(webmail, 2 dòng)" in said
     (line,) = [line for line in journal(system)[count:] if line["act"] == "clock-purge"]
     (archive,) = line["after"]["archives"]
     assert archive["messages"] == int(before[0]) and line["operator"] == "khanh" and "9/QĐ" in line["document"]
@@ -549,11 +576,14 @@ def test_purged_only_with_an_archive_and_brought_back(system, victim, sender):
 
     code, said, _ = act(system, "reinstate", **{**given, "document_number": "16/SNV-VP"})
     assert code != 0 and "dùng restore.yml" in said
-    # As a run leaves it that was killed when the mail was back and its line was not written yet: the next one finds nothing to put back.
-    system.run("/usr/local/lib/congvu-mail/backup", "mailbox", home.rpartition("/")[2])
+    # As a run leaves it that was killed when all was back and its line was not written yet: the next one finds nothing to put back.
+    for what in ("mailbox", "webmail"):
+        system.run("/usr/local/lib/congvu-mail/backup", what, uid)
     code, said, _ = act(system, "restore", what="mailbox", mailbox=victim["address"], operator="khanh", reason="thanh tra yêu cầu")
     assert code == 0 and "giống hệt" in said, said[-2000:]
-    assert content(system, home) == before
+    assert content(system, home) == before and database(system, kept) == contacts != ""
     assert journal(system)[-1]["act"] == "restore-mailbox" and journal(system)[-1]["reason"] == "thanh tra yêu cầu"
     assert read(system, victim["address"])[1]["congvuEnded"] == [ended]
     assert act(system, "restore", what="mailbox", mailbox=victim["address"], operator="khanh")[2] == 0, "the second time changed something"
+    database(system, f"delete from users where {of_victim}")
+    system.run("rm", "-r", f"{home}/Record")
