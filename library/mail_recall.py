@@ -66,6 +66,12 @@ options:
     description: Configuration of the backup, whose snapshots are listed; nothing is removed from them. Missing file, no list.
     type: path
     default: /etc/congvu-mail/backup.toml
+  memory_dir:
+    description: >-
+      Folder in which the copies are noted before they are removed, so that a run that is killed before it could tell loses no evidence:
+      the next one with the same options returns them too.
+    type: path
+    default: /var/lib/congvu-mail/recall
 """
 
 EXAMPLES = r"""
@@ -85,6 +91,10 @@ copies:
     C(sha256) of the copy as it was stored and C(body_sha256) of what follows its header, which is the same in all copies.
   type: list
   returned: success
+memory:
+  description: File with the note of the copies, to be removed once they are recorded. Not with C(--check).
+  type: str
+  returned: when copies were removed
 left:
   description: How many are still there.
   type: int
@@ -370,6 +380,7 @@ def main():
             "queue": {"type": "bool", "default": False},
             "mail_root": {"type": "str", "default": ""},
             "backup_config": {"type": "path", "default": "/etc/congvu-mail/backup.toml"},
+            "memory_dir": {"type": "path", "default": "/var/lib/congvu-mail/recall"},
         },
         supports_check_mode=True,
     )
@@ -384,6 +395,7 @@ def main():
     if root:
         searches += [(lambda: stored(wanted, root), drop_stored), (lambda: aside(wanted, root), drop_aside)]
     copies = []
+    memory = Memory(given)
     try:
         copies = [copy for search, _ in searches for copy in search()]
         if wanted.sender and not module.check_mode:
@@ -398,19 +410,45 @@ def main():
             for search, drop in searches:  # searched again: what left the queue meanwhile is in a mailbox now
                 late = search()
                 copies += [copy for copy in late if identity(copy) not in seen]
+                memory.keep(told(copies))
                 drop(late)
             left = sum(len(search()) for search, _ in searches)
+        copies = told(copies) if module.check_mode else memory.keep(told(copies))
         first = min((copy["time"] for copy in copies), default=wanted.since)
         module.exit_json(
             changed=bool(copies),
-            copies=told(copies),
+            copies=copies,
             left=left,
             outside=outside(wanted) if given["queue"] else [],
             answers=answers(wanted) if root else 0,
             snapshots=snapshots(given["backup_config"], first) if root and first is not None else [],
+            **({"memory": str(memory.path)} if copies and not module.check_mode else {}),
         )
     except Failure as failure:
         module.fail_json(msg=str(failure), copies=told(copies), left=len(copies))
+
+
+class Memory:
+    """The copies of this search that were removed, or were about to be, and are not recorded yet."""
+
+    def __init__(self, given):
+        what = {name: value for name, value in given.items() if name not in ("expected_messages", "backup_config", "memory_dir")}
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        self.path = pathlib.Path(given["memory_dir"]) / f"{digest}.json"
+
+    def keep(self, copies):
+        """What is remembered, with these copies; on disk, and returned."""
+        known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else []
+        known += [copy for copy in copies if copy not in known]
+        if known:
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            new = self.path.with_suffix(".new")
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                json.dump(known, file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
+        return known
 
 
 def told(copies):

@@ -239,7 +239,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answer: Any = plan(wanted["given"], wanted["allowed"], wanted["two_persons"], options.check, now)
         elif options.command == "outcome":
             found = outcome(wanted["results"])
-            answer = {"found": found, "line": line(wanted["record"], found), "table": table(wanted["record"], found, options.check)}
+            told = [(host, one) for part in wanted["results"] for host, one in part.items()]
+            answer = {
+                "found": found,
+                "line": line(wanted["record"], found),
+                "table": table(wanted["record"], found, options.check),
+                "memories": [{"host": host, "path": one["memory"]} for host, one in told if "memory" in one],
+            }
         else:
             answer = str(write_evidence(options.output, wanted["record"], wanted["found"], wanted["head"], now).resolve())
     except (RecallError, OSError) as error:

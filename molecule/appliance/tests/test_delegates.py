@@ -1,7 +1,9 @@
 """An organisation's mailbox is opened by the persons it names, each with the own password; nobody else, and the log says who."""
 
 import concurrent.futures
+import contextlib
 import imaplib
+import itertools
 import json
 
 import pytest
@@ -133,6 +135,24 @@ def test_who_is_locked_loses_what_he_has_open(system, office, receiver):
     finally:
         system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=f"{ldif}active\n")
     assert system.imap(delegate).noop()[0] == "OK"
+
+
+def test_a_new_password_ends_what_the_old_one_opened(system, office, receiver):
+    """The owner changes it himself, as on the password page: whoever knows the old one reads no further, in his mailbox or the office's."""
+    from test_acts import borrowed
+
+    _organisation, delegate = office
+    passwords = [delegate["password"] + end for end in ("", "x", "y")]
+    with contextlib.contextmanager(borrowed)(system, {**delegate, "address": delegate["address"].partition("*")[2]}) as person:
+        own, shared, other = (system.imap(account) for account in (person, delegate, receiver))
+        # It is the second change if the guard first looked at the sessions after the first.
+        for old, new in itertools.pairwise(passwords):
+            system.run("ldappasswd", "-x", "-H", "ldapi:///", "-D", person["dn"], "-w", old, "-a", old, "-s", new)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: dead(own) and dead(shared), 30)
+                break
+        assert dead(own) and dead(shared) and other.noop()[0] == "OK"
+        assert system.imap({**delegate, "password": new}).noop()[0] == "OK"
 
 
 def test_a_delegate_is_told_why_the_office_is_closed(system, office):

@@ -52,7 +52,17 @@ def leaked(system, sender, receiver):
         system.run_outside("systemctl", "start", "postfix")
 
 
-def test_recall(system, receiver, leaked):
+# What a run has done that is killed before it can record anything.
+CUT = """
+- hosts: mta:mda
+  gather_facts: false
+  tasks:
+    - mail_recall: {message_id: "{{ message_id[1:-1] }}", queue: true}
+    - mail_recall: {message_id: "{{ message_id[1:-1] }}", mail_root: /srv/mail}
+"""
+
+
+def test_recall(system, receiver, leaked, tmp_path):
     message_id, other = leaked
     preview = recall(system, "--check", "-e", f"message_id={message_id}", *ORDER)
     assert preview.returncode == 0, said(preview)
@@ -60,9 +70,12 @@ def test_recall(system, receiver, leaked):
     assert "hàng đợi 1" in said(preview) and "thư mục ngoài hộp thư 1" in said(preview)
     assert "1 thư trả lời hoặc chuyển tiếp có nhắc đến thư này: KHÔNG gỡ" in said(preview)
     assert len(searched(system, message_id)) == 6  # five copies, and the answer that names it
+    (tmp_path / "cut.yml").write_text(CUT, encoding="utf-8")
+    cut = system.playbook(str(tmp_path / "cut.yml"), "-e", f"message_id={message_id}")
+    assert cut.returncode == 0 and len(searched(system, message_id)) == 1, said(cut)
     done = recall(system, "-e", f"message_id={message_id}", *ORDER)
     assert done.returncode == 0, said(done)
-    assert "Đã gỡ: 5 bản" in said(done)
+    assert "Đã gỡ: 5 bản" in said(done), "the evidence of the run that was cut is lost"
     (answer,) = searched(system, message_id)
     assert f"Message-ID: {other}" in system.run("cat", answer), "a copy is still there"
     assert system.find(receiver, other), "a message that only refers to it was removed"
