@@ -197,7 +197,8 @@ def of_records(found: Any, now: float, _limits: Mapping[str, float]) -> Iterator
         if "error" in record:
             yield Row(topic, PROBLEM, f"không đọc được kết quả ({record['error']})", remedy)
         elif not record["time"]:
-            yield Row(topic, NOTICE if record["name"] in BEFORE_THE_FIRST else PROBLEM, "chưa có lần nào", remedy)
+            waits = record["name"] in BEFORE_THE_FIRST
+            yield Row(topic, NOTICE if waits else PROBLEM, "chưa có lần nào", "chờ lần chạy đầu tiên, sáng hôm sau" if waits else remedy)
         else:
             when = datetime.fromisoformat(record["time"])
             done = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

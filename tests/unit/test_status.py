@@ -112,7 +112,7 @@ SERVICE = {"unit": "slapd", "load": "loaded", "active": "failed", "sub": "failed
         ({"ages": [{"name": "rspamd", "days": 90, "error": "No such file"}]}, PROBLEM, ["không biết đặt từ ngày nào"]),
         ({"certificates": [{"path": "/m.crt", "error": "openssl: no"}]}, PROBLEM, ["/m.crt: không đọc được"]),
         ({"records": [{"name": "backup", "hours": 26, "time": None}]}, PROBLEM, ["Sao lưu", "chưa có lần nào", "playbooks/backup.yml"]),
-        ({"records": [{"name": "clock", "hours": 26, "time": None}]}, NOTICE, ["Đồng hồ hằng ngày", "chưa có lần nào", "clock.yml"]),
+        ({"records": [{"name": "clock", "hours": 26, "time": None}]}, NOTICE, ["Đồng hồ hằng ngày", "chưa có lần nào", "sáng hôm sau"]),
         ({"records": [{"name": "forwarding", "hours": 26, "time": None}]}, NOTICE, ["Chuyển tiếp", "chưa có lần nào"]),
         (
             {
