@@ -274,7 +274,7 @@ def answers(found: Sequence[Case], register: registers.Registers, policy: Mappin
             continue
         body = organisations.get(employers.get(case.code, case.code), {})
         address = addresses.get(case.code, "")
-        written[f"{_file_name(case.id)}.html"] = (
+        written[_letter_name(case.id)] = (
             _letter()
             .render(
                 case=case,
@@ -291,9 +291,10 @@ def answers(found: Sequence[Case], register: registers.Registers, policy: Mappin
     return written
 
 
-def _file_name(identifier: str) -> str:
-    """A request's number as a name of a file; two numbers never give the same."""
-    return re.sub(r"[^A-Za-z0-9.-]", lambda found: "".join(f"_{byte:02x}" for byte in found[0].encode()), identifier).lstrip(".") or "_"
+def _letter_name(identifier: str) -> str:
+    """The file of the answer to a request; two numbers never give the same."""
+    name = re.sub(r"[^A-Za-z0-9.-]", lambda found: "".join(f"_{byte:02x}" for byte in found[0].encode()), identifier).lstrip(".")
+    return f"{name or '_'}.html"
 
 
 @cache
@@ -335,8 +336,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = cases(register, Rules.from_policy(policy), calendar, today, datetime.time.fromisoformat(closing) if closing else None)
         letters = answers(found, register, policy)
         changed = registers.write_csv(given.output / REGISTER, tuple(COLUMNS.values()), [case.cells() for case in found], given.check)
+        folder = given.output / "tra-loi"
         for name, content in letters.items():
-            changed = _write(given.output / "tra-loi" / name, content, given.check) or changed
+            changed = _write(folder / name, content, given.check) or changed
+        # Who finds a letter there sends it.
+        for name in sorted({_letter_name(case.id) for case in found} - letters.keys()):
+            if (folder / name).exists():
+                changed = True
+                if not given.check:
+                    (folder / name).unlink()
     except (RosterError, RequestError, CalendarError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

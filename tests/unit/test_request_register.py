@@ -202,6 +202,11 @@ def test_the_command_writes_once(register, tmp_path):
     assert sorted(path.name for path in output.rglob("*") if path.is_file()) == sorted([REGISTER, "YC-1.html"])
     assert Path(output, REGISTER).read_bytes().startswith(b"\xef\xbb\xbf")
     assert not json.loads(run(tmp_path, output, "--today", "2026-11-20").stdout)["changed"]
+    # Once its number is recorded, the letter is none to be sent any more.
+    register({"received": "2026-11-09", "done": "2026-11-11", "reply_number": "3/STTTT", "reply_date": "2026-11-12"})
+    assert json.loads(run(tmp_path, output, "--today", "2026-11-20").stdout)["changed"]
+    assert [path.name for path in output.rglob("*") if path.is_file()] == [REGISTER]
+    assert not json.loads(run(tmp_path, output, "--today", "2026-11-20").stdout)["changed"]
 
 
 def test_the_command_knows_swap_days_and_closing_time(register, tmp_path):
