@@ -7,7 +7,7 @@ import datetime as dt
 from ansible.errors import AnsibleFilterError
 
 from congvu_mail import cells
-from congvu_mail.months import VIETNAM, shown
+from congvu_mail.months import VIETNAM, cited, shown
 
 DOCUMENTATION = r"""
 name: cited_document
@@ -50,7 +50,7 @@ def cited_document(number: str, date: str) -> str:
         return ""
     if day > dt.datetime.now(VIETNAM).date().isoformat():
         raise AnsibleFilterError(f"document_date {shown(dt.date.fromisoformat(day))} ở sau hôm nay")
-    return f"{number} ngày {shown(dt.date.fromisoformat(day))}"
+    return cited(number, dt.date.fromisoformat(day))
 
 
 class FilterModule:

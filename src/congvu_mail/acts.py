@@ -18,7 +18,7 @@ from typing import Any
 from congvu_mail import cells, states
 from congvu_mail.columns import aligned
 from congvu_mail.directory import Directory, Mailbox, to_ldap_time
-from congvu_mail.months import VIETNAM, local_date, shown
+from congvu_mail.months import VIETNAM, cited, local_date, shown
 from congvu_mail.registers import read_table
 from congvu_mail.roster import Problem
 from congvu_mail.working_days import Calendar, CalendarError, received_on
@@ -150,7 +150,7 @@ class Order:
         """Number and date, as Vietnam cites a document."""
         if not self.document_number or not self.document_date:
             return ""
-        return f"{self.document_number} ngày {shown(datetime.date.fromisoformat(self.document_date))}"
+        return cited(self.document_number, datetime.date.fromisoformat(self.document_date))
 
 
 def read_orders(given: Mapping[str, Any], batch: str | Path | None = None) -> list[Order]:

@@ -33,3 +33,8 @@ def local_date(moment: datetime.datetime | str) -> datetime.date:
 def shown(day: datetime.date) -> str:
     """A date as Vietnam writes it: 22/11/2026."""
     return f"{day.day:02}/{day.month:02}/{day.year}"
+
+
+def cited(number: str, day: datetime.date) -> str:
+    """A document as Vietnam cites it: 12/SNV ngày 22/11/2026."""
+    return f"{number} ngày {shown(day)}"

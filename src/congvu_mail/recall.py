@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from congvu_mail import cells
-from congvu_mail.months import VIETNAM, shown
+from congvu_mail.months import VIETNAM, cited, shown
 from congvu_mail.status import number
 
 ACT = "recall"
@@ -136,7 +136,7 @@ def _document(text: Mapping[str, str], emergency: bool, today: datetime.date, pr
         return ""
     if day > today:
         problems.append(f"document_date {shown(day)} ở tương lai")
-    return f"{text['document_number']} ngày {shown(day)}"
+    return cited(text["document_number"], day)
 
 
 def _window(search: Mapping[str, Any]) -> str:
