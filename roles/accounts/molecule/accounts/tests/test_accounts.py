@@ -102,11 +102,11 @@ def test_every_row_has_a_mailbox_and_its_address_is_in_the_ledger(host):
     assert host.check_output(count.format("mailboxes", SUFFIX, "(objectClass=congvuMailbox)")) == "31"
     assert host.check_output(count.format("ledger", SUFFIX, "(objectClass=congvuIssuedAddress)")) == "33"
     assert host.check_output(count.format("ledger", SUFFIX, "(congvuCurrent=FALSE)")) == "2"
-    person = entry(host, "BG-N005")
+    person = entry(host, "VD-N005")
     assert person["mail"] == ["hand_ttcntttt_stttt@example.gov.vn"]
     assert person["pwdPolicySubentry"] == [f"cn=admin,ou=policies,{SUFFIX}"]
     assert person["congvuQuota"] == ["2147483648"]
-    assert entry(host, "BG-STTTT")["congvuDelegate"] == entry(host, "BG-N003")["dn"]
+    assert entry(host, "VD-STTTT")["congvuDelegate"] == entry(host, "VD-N003")["dn"]
 
 
 @pytest.mark.parametrize("typed", ["ha thi sen", "THI SEN", "Hà Thị Sen", "thị sen"])
@@ -116,23 +116,23 @@ def test_a_name_is_found_with_and_without_diacritics(host, typed):
     found = host.check_output(
         f"ldapsearch -LLLQ -Y EXTERNAL -H ldapi:/// -o ldif-wrap=no -b ou=mailboxes,{SUFFIX} {shlex.quote(filter_)} congvuCode"
     )
-    assert re.findall(r"^congvuCode: (.*)$", found, re.MULTILINE) == ["BG-N009"]
+    assert re.findall(r"^congvuCode: (.*)$", found, re.MULTILINE) == ["VD-N009"]
 
 
 def test_the_sealed_password_opens_the_mailbox_and_must_be_changed(host):
     known = passwords()
     assert len(known) == 31
-    box = entry(host, "BG-N009")
+    box = entry(host, "VD-N009")
     assert box["pwdReset"] == ["TRUE"]
-    assert "{SSHA512}" not in known["BG-N009"]
-    assert bind(box["dn"][0], known["BG-N009"])[0] == 0
-    assert bind(box["dn"][0], known["BG-N008"])[0] == 49
-    status, text = bind(box["dn"][0], known["BG-N009"], "ldapsearch", "-b", SUFFIX)
+    assert "{SSHA512}" not in known["VD-N009"]
+    assert bind(box["dn"][0], known["VD-N009"])[0] == 0
+    assert bind(box["dn"][0], known["VD-N008"])[0] == 49
+    status, text = bind(box["dn"][0], known["VD-N009"], "ldapsearch", "-b", SUFFIX)
     assert (status, "restricted to bind/unbind/abandon/StartTLS/modify password" in text) == (50, True)
-    change = ("ldappasswd", "-a", known["BG-N009"], "-s")
-    assert "Mật khẩu mới chứa họ tên, địa chỉ thư" in bind(box["dn"][0], known["BG-N009"], *change, "HaThiSen@03071990")[1]
-    assert bind(box["dn"][0], known["BG-N009"], *change, "Mua-Thu#2026x")[0] == 0
-    assert "pwdReset" not in entry(host, "BG-N009")
+    change = ("ldappasswd", "-a", known["VD-N009"], "-s")
+    assert "Mật khẩu mới chứa họ tên, địa chỉ thư" in bind(box["dn"][0], known["VD-N009"], *change, "HaThiSen@03071990")[1]
+    assert bind(box["dn"][0], known["VD-N009"], *change, "Mua-Thu#2026x")[0] == 0
+    assert "pwdReset" not in entry(host, "VD-N009")
     # What the person chose stays.
     assert run()[0]["changed"] is False
     assert bind(box["dn"][0], "Mua-Thu#2026x")[0] == 0
@@ -146,14 +146,14 @@ def test_sealed_files_are_for_the_owner_and_the_key_only():
 
 
 def test_what_is_changed_by_hand_is_told_and_set_right(host):
-    dn = entry(host, "BG-N002")["dn"][0]
+    dn = entry(host, "VD-N002")["dn"][0]
     ldif = f"dn: {dn}\\nchangetype: modify\\nreplace: congvuQuota\\ncongvuQuota: 1\\n"
     host.check_output(f"printf '{ldif}' | ldapmodify -Q -Y EXTERNAL -H ldapi:///")
     told, _ = run(None, "--check")
     assert (told["changed"], told["done"]) == (True, 1)
     assert any("dung lượng: 1 → 2147483648" in line for line in told["summary"])
     run()
-    assert entry(host, "BG-N002")["congvuQuota"] == ["2147483648"]
+    assert entry(host, "VD-N002")["congvuQuota"] == ["2147483648"]
 
 
 # --- the journal ------------------------------------------------------------------------------------------------------
@@ -175,21 +175,21 @@ def test_every_mailbox_came_with_a_line(host):
 
 
 def test_an_act_is_a_line_once_and_none_in_a_preview(host, register):
-    register.change("people", "BG-N004", phone="0204 999 888")
+    register.change("people", "VD-N004", phone="0200 999 888")
     count = len(journal(host))
     run(register, "--check")
     assert len(journal(host)) == count
     run(register, accounts_operator="khanh")
     (line,) = journal(host)[count:]
     assert (line["act"], line["operator"]) == ("register-change", "khanh")
-    assert line["after"] == {"telephoneNumber": ["0204 999 888"]}
+    assert line["after"] == {"telephoneNumber": ["0200 999 888"]}
     run(register)
     assert len(journal(host)) == count + 1
 
 
 def test_a_run_killed_before_its_lines_were_written_is_made_up(host, register):
     """What the directory has taken gets its line, what it has not taken gets none; neither is written twice."""
-    taken, line = entry(host, "BG-N004")["dn"][0], journal(host)[-1]
+    taken, line = entry(host, "VD-N004")["dn"][0], journal(host)[-1]
     kept = {name: line[name] for name in ("act", "mailbox", "document", "reason", "operator", "result")}
     intended = [
         {"dn": taken, "replace": {"congvuState": ["active"]}, "journal": {**kept, "reason": "bị dừng", "before": None, "after": {"a": 1}}},
@@ -201,7 +201,7 @@ def test_a_run_killed_before_its_lines_were_written_is_made_up(host, register):
     pending = f"{pathlib.PurePath(JOURNAL).parent}/pending.json"
     host.check_output(f"cat > {pending} <<'E'\n{json.dumps({'after': line['number'] - 1, 'intended': intended})}\nE")
     count = len(journal(host))
-    register.change("people", "BG-N004", phone="0204 999 777")
+    register.change("people", "VD-N004", phone="0200 999 777")
     run(register)
     late, change = journal(host)[count:]
     assert late["reason"] == "bị dừng" and "dừng giữa chừng" in late["result"]
@@ -218,7 +218,7 @@ def read_only(host, value):
 
 
 def test_a_run_that_died_after_sealing_is_made_up_with_the_same_password(host, register):
-    register.change("people", "BG-N910", full_name="Mai Thị Lựu", organisation="BG-SYT")
+    register.change("people", "VD-N910", full_name="Mai Thị Lựu", organisation="VD-SYT")
     read_only(host, "TRUE")
     try:
         failed, output = run(register)
@@ -229,48 +229,49 @@ def test_a_run_that_died_after_sealing_is_made_up_with_the_same_password(host, r
     assert "operation restricted" in failed["msg"]
     assert (WORK / "handover" / handover.PENDING).exists()
     assert "{SSHA512}" not in output
-    before = passwords()["BG-N910"]
+    before = passwords()["VD-N910"]
     done, _ = run(register)
     (file,) = done["sealed"]
     assert file in {str(path) for path in (WORK / "handover").iterdir()}, "where the passwords are is told again: the failed run could not"
-    assert bind(entry(host, "BG-N910")["dn"][0], before)[0] == 0
+    assert bind(entry(host, "VD-N910")["dn"][0], before)[0] == 0
     assert not (WORK / "handover" / handover.PENDING).exists()
 
 
 def test_the_directory_is_down(host, register):
-    register.change("people", "BG-N911", full_name="Mai Thị Đào", organisation="BG-SYT")
+    register.change("people", "VD-N911", full_name="Mai Thị Đào", organisation="VD-SYT")
     files = set((WORK / "handover").iterdir())
     host.check_output("systemctl stop slapd")
     try:
         failed, _ = run(register)
     finally:
         host.check_output("systemctl start slapd")
-    assert "cannot be read over ldapi:///" in failed["msg"]
+    assert "Không đọc được danh bạ dc=example,dc=gov,dc=vn: máy chủ danh bạ (slapd) không trả lời" in failed["msg"]
+    assert "Cách sửa: trên máy đó xem systemctl status slapd" in failed["msg"]
     assert set((WORK / "handover").iterdir()) == files
 
 
 def test_too_many_at_once_is_stopped_by_the_guard(host, register):
-    for code in ("BG-N001", "BG-N002", "BG-N003", "BG-N005"):
+    for code in ("VD-N001", "VD-N002", "VD-N003", "VD-N005"):
         register.change("people", code, status="left")
     failed, _ = run(register)
     assert "vượt ngưỡng 10%" in failed["msg"]
     assert "-e accounts_guard_percent=100" in failed["msg"]
-    assert "Tạm khóa | BG-N001" in failed["msg"]
-    assert entry(host, "BG-N001")["congvuState"] == ["active"]
+    assert "Tạm khóa | VD-N001" in failed["msg"]
+    assert entry(host, "VD-N001")["congvuState"] == ["active"]
     assert run(register, "--check", accounts_guard_percent=100)[0]["counts"]["suspend"] == 4
 
 
 def test_a_row_that_needs_a_decision_stops_the_run_where_that_is_wanted(host, register):
-    register.change("people", "BG-N920", full_name="Hà Thị Sen", organisation="BG-SYT")
-    register.change("people", "BG-N004", title="Chuyên viên")
+    register.change("people", "VD-N920", full_name="Hà Thị Sen", organisation="VD-SYT")
+    register.change("people", "VD-N004", title="Chuyên viên")
     failed, _ = run(register, accounts_stop_on_undecided=True)
     assert "1 dòng cần quyết định" in failed["msg"]
-    assert entry(host, "BG-N004")["mail"]
+    assert entry(host, "VD-N004")["mail"]
 
 
 def test_a_bad_register_stops_everything_with_all_errors(register):
-    register.change("people", "BG-N930", full_name="Lê Văn 9", organisation="BG-NOWHERE")
-    register.change("organisations", "BG-SYT", phone="số ở phòng văn thư")
+    register.change("people", "VD-N930", full_name="Lê Văn 9", organisation="VD-NOWHERE")
+    register.change("organisations", "VD-SYT", phone="số ở phòng văn thư")
     failed, _ = run(register)
     assert failed["failed"]
     for place in ("people.csv, dòng 22, cột full_name", "people.csv, dòng 22, cột organisation"):
@@ -278,64 +279,64 @@ def test_a_bad_register_stops_everything_with_all_errors(register):
 
 
 def test_sealed_with_the_vault_password_where_there_is_no_recipient(host, register, tmp_path):
-    register.change("people", "BG-N940", full_name="Cù Thị Mơ", organisation="BG-SYT")
+    register.change("people", "VD-N940", full_name="Cù Thị Mơ", organisation="VD-SYT")
     options = {"accounts_handover_recipients": [], "accounts_handover_directory": str(tmp_path / "handover")}
     failed, _ = run(register, **options)
     assert "nobody could open the sealed initial passwords" in failed["msg"]
-    assert entry(host, "BG-N940") == {}
+    assert entry(host, "VD-N940") == {}
     secret = tmp_path / "vault-password"
     secret.write_text("open sesame")
     done, _ = run(register, "--vault-password-file", str(secret), **options)
     (name,) = done["sealed"]
     view = ["ansible-vault", "view", "--vault-password-file", secret, name]
     (row,) = handover.read(subprocess.run(view, capture_output=True, text=True, check=True).stdout)
-    assert bind(entry(host, "BG-N940")["dn"][0], row["password"])[0] == 0
+    assert bind(entry(host, "VD-N940")["dn"][0], row["password"])[0] == 0
 
 
 # --- one run with everything ------------------------------------------------------------------------------------------
 
 
 def test_check_tells_exactly_what_the_run_does(host, register):
-    register.change("people", "BG-N004", title="Phó Chánh Văn phòng")
-    register.change("people", "BG-N011", status="left", leave_reason="Nghỉ hưu")
-    register.change("people", "BG-N014", status="left", leave_reason="Thôi việc")
+    register.change("people", "VD-N004", title="Phó Chánh Văn phòng")
+    register.change("people", "VD-N011", status="left", leave_reason="Nghỉ hưu")
+    register.change("people", "VD-N014", status="left", leave_reason="Thôi việc")
     register.change(
-        "requests", "YC-9", received="2026-11-20", act="delete", code="BG-N014", document_number="9/LN", document_date="2026-11-19"
+        "requests", "YC-9", received="2026-11-20", act="delete", code="VD-N014", document_number="9/LN", document_date="2026-11-19"
     )
-    register.change("people", "BG-N008", organisation="BG-STTTT")
-    register.change("people", "BG-N900", full_name="Lê Hoàng Yến", organisation="BG-SYT")
-    register.change("people", "BG-N901", full_name="Hà Thị Sen", organisation="BG-SYT")
+    register.change("people", "VD-N008", organisation="VD-STTTT")
+    register.change("people", "VD-N900", full_name="Lê Hoàng Yến", organisation="VD-SYT")
+    register.change("people", "VD-N901", full_name="Hà Thị Sen", organisation="VD-SYT")
     files = set((WORK / "handover").iterdir())
 
     told, output = run(register, "--check", "--diff")
     assert told["changed"]
     assert set((WORK / "handover").iterdir()) == files
-    row = "Cập nhật thông tin | BG-N004 | Thân Đức Mạnh | manhtd_stttt@example.gov.vn | chức vụ: Chánh Văn phòng → Phó Chánh Văn phòng"
+    row = "Cập nhật thông tin | VD-N004 | Thân Đức Mạnh | manhtd_stttt@example.gov.vn | chức vụ: Chánh Văn phòng → Phó Chánh Văn phòng"
     assert row in told["diff"]["prepared"].splitlines()
     # 2: rows that only the tests before had
     assert told["counts"] == {"create": 2, "change": 3, "suspend": 1, "terminate": 2, "undecided": 1, "missing": 2}
-    assert entry(host, "BG-N011")["congvuState"] == ["active"]
+    assert entry(host, "VD-N011")["congvuState"] == ["active"]
 
     done, output = run(register)
     assert (done["counts"], done["done"]) == (told["counts"], told["done"])
     assert [line for line in done["summary"] if "niêm phong" not in line] == told["summary"]
-    assert entry(host, "BG-N011", state="suspended")["congvuDelivery"] == ["TRUE"]
-    ended = entry(host, "BG-N014", state="terminated")
+    assert entry(host, "VD-N011", state="suspended")["congvuDelivery"] == ["TRUE"]
+    ended = entry(host, "VD-N014", state="terminated")
     assert ended["congvuDelivery"] == ["FALSE"]
     assert base64.b64decode(ended["congvuDocument:"][0]).decode() == "9/LN ngày 19/11/2026"
     # A transfer ends the mailbox here: another mailbox, another password, and the old address is closed for ever.
-    assert entry(host, "BG-N008", state="terminated")["mail"] == ["nghiath_syt@example.gov.vn"]
-    moved = entry(host, "BG-N008")
+    assert entry(host, "VD-N008", state="terminated")["mail"] == ["nghiath_syt@example.gov.vn"]
+    moved = entry(host, "VD-N008")
     assert moved["mail"] == ["nghiath_stttt@example.gov.vn"]
-    assert moved["uid"] != entry(host, "BG-N008", state="terminated")["uid"]
+    assert moved["uid"] != entry(host, "VD-N008", state="terminated")["uid"]
     known = passwords()
-    assert bind(moved["dn"][0], known["BG-N008"])[0] == 0
-    assert bind(entry(host, "BG-N900")["dn"][0], known["BG-N900"])[0] == 0
+    assert bind(moved["dn"][0], known["VD-N008"])[0] == 0
+    assert bind(entry(host, "VD-N900")["dn"][0], known["VD-N900"])[0] == 0
     assert not any(word in output for word in known.values())
     assert "SSHA512" not in output
     # The one that needs a decision has nothing, and nothing else was lost for it.
-    assert entry(host, "BG-N901") == {}
-    assert [line for line in done["summary"] if line.startswith("Cần quyết định | BG-N901")]
+    assert entry(host, "VD-N901") == {}
+    assert [line for line in done["summary"] if line.startswith("Cần quyết định | VD-N901")]
 
     again, _ = run(register)
     assert (again["changed"], again["done"]) == (False, 0)

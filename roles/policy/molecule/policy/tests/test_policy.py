@@ -8,7 +8,7 @@ import pytest
 from testing import ROOT, play, said
 
 PLAYBOOK = f"{ROOT}/roles/policy/molecule/policy/unreachable.yml"
-POLICY = Path(ROOT) / "inventories/quang-tri/group_vars/all/policy.yml"
+POLICY = Path(ROOT) / "molecule/lab/sample/policy.yml"
 
 
 def check(policy: Path, **variables):
@@ -19,7 +19,7 @@ def check(policy: Path, **variables):
 
 @pytest.fixture
 def broken(tmp_path):
-    """Quảng Trị's policy with two weaker figures and a key nobody knows."""
+    """A policy with two weaker figures and a key nobody knows."""
     text = POLICY.read_text(encoding="utf-8")
     for before, after in [
         ("value: 2GiB", "value: 1GiB"),
@@ -59,6 +59,9 @@ def test_without_the_texts_the_skipped_check_is_said_aloud():
 
 
 def test_with_the_texts_a_changed_quote_is_found(tmp_path):
-    (tmp_path / "quang-tri-draft-2026.txt").write_text("Điều 1. Một văn bản khác", encoding="utf-8")
+    text = (POLICY.parent / "quy-che-mau.txt").read_text(encoding="utf-8")
+    assert "2GB" in text
+    (tmp_path / "quy-che-mau.txt").write_text(text.replace("2GB", "20GB"), encoding="utf-8")
     output = said(check(POLICY, policy_texts=str(tmp_path)))
+    assert "có 1 chỗ sai" in output
     assert "trích dẫn không có trong văn bản. Cách sửa: chép lại nguyên văn" in output
