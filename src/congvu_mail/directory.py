@@ -97,6 +97,7 @@ ACTIONS = {
     "missing": "Không còn trong sổ đăng ký (giữ nguyên)",
 }
 COLUMNS = ("Việc", "Mã", "Tên", "Địa chỉ", "Nội dung", "Căn cứ")
+NO_REQUEST = "chưa có văn bản đề nghị (requests.csv, act delete)"  # why a leaver's mailbox is locked and not ended
 _NONE: list[str] = []
 _LIST = re.compile(r"[\s,;]+")
 _DN_SPECIAL = re.compile(r'([,+"\\<>;=#])')  # RFC 4514 2.4
@@ -304,7 +305,7 @@ class _Planner:
         self.organisations = {row["code"]: row for row in register.organisations.rows}
         self.requests: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
         for row in register.requests.rows:
-            if row["document_number"]:
+            if row["document_number"] and row["result"] != "refused":
                 cited = _cited(row["document_number"], row["document_date"])
                 self.requests[row["code"], row["act"]].append((row["received"], cited))
         self.plan = Plan(living=sum(box.get("congvuState") != "terminated" for box in directory.mailboxes))
@@ -416,13 +417,13 @@ class _Planner:
     # --- who gets what
 
     def _entitled_people(self) -> list[dict[str, str]]:
-        """The rows of people who may have a mailbox; the others are listed."""
+        """The rows of people who may have a mailbox, or have one; who may not is listed."""
         kept = []
         for row in self.register.people.rows:
-            new = not _gone(row) and row["code"] not in self.present
-            if new and not self._entitled("person", row["category"], self.rules.categories):
+            entitled = _gone(row) or self._entitled("person", row["category"], self.rules.categories)
+            if not entitled:
                 self._undecided(row, f"category “{row['category']}” không thuộc đối tượng được cấp hộp thư")
-            else:
+            if entitled or row["code"] in self.present:
                 kept.append(row)
         return kept
 
@@ -453,6 +454,11 @@ class _Planner:
         if ended:
             self._undecided(row, f"hộp thư {box.get('mail')} đã chấm dứt; muốn mở lại dùng playbooks/reinstate.yml, hoặc ghi mã mới")
             return False
+        if box is not None and box.get("congvuState") == "suspended" and box.get("congvuReason").endswith(NO_REQUEST):
+            self._undecided(row, f"hộp thư {box.get('mail')} đã bị khóa khi sổ đăng ký ghi là đã nghỉ; mở lại bằng playbooks/reinstate.yml")
+        body = self.organisations.get(row["organisation"] if entry["table"] == "people" else row["parent"])
+        if body and _gone(body):
+            self._undecided(row, f"thuộc cơ quan đã giải thể “{body['name']}” ({body['code']}); ghi cơ quan mới")
         return True
 
     def _future_dns(self, settled: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -647,7 +653,7 @@ class _Planner:
         if document:
             self._end(box, "terminate", row.get("leave_reason") or why, document)
         elif box.get("congvuState") == "active":
-            self._end(box, "suspend", f"{row.get('leave_reason') or why}; chưa có văn bản đề nghị (requests.csv, act delete)")
+            self._end(box, "suspend", f"{row.get('leave_reason') or why}; {NO_REQUEST}")
 
     def _end(self, box: Mailbox, action: str, reason: str, document: str = "", clause: str = "") -> None:
         over, deliver = action == "terminate", self.rules.deliver_suspended

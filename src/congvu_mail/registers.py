@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import difflib
 import io
 import os
 import re
@@ -109,6 +110,7 @@ REQUIRED = {
 ACCOUNT_CLASSES = ("user", "admin")
 ACTS = ("create", "change", "reset", "suspend", "restore", "delete")
 CHANNELS = ("document", "document_system", "organisation_mailbox", "signed_mail", "paper")
+RESULTS = ("done", "refused")
 
 _DATES = {
     "organisations": ("decision_date",),
@@ -120,7 +122,7 @@ _CHOICES = {
     "organisations": {},
     "people": {"account_class": ACCOUNT_CLASSES},
     "issued": {},
-    "requests": {"act": ACTS, "channel": CHANNELS},
+    "requests": {"act": ACTS, "channel": CHANNELS, "result": RESULTS},
 }
 _MAX_BYTES = 256 * 1024 * 1024
 # The number of a document as Vietnam writes it: 12/QĐ-UBND, 162/2025/QĐ-UBND.
@@ -169,7 +171,9 @@ def read(directory: str | Path, naming: Mapping[str, Any] | None = None, one_per
     for table in tables.values():
         _check_cells(table, problems)
     registers = Registers(**tables)
-    _check_people(registers, one_per_person, problems)
+    # Of a file that cannot be read everybody would be missing.
+    if not any(problem.table == "people" and problem.row < 0 for problem in problems):
+        _check_people(registers, one_per_person, problems)
     if naming is not None:
         try:
             found = read_rows(registers.roster, naming, registers.issued.rows).problems
@@ -275,6 +279,10 @@ def _parse(table: Table, required: Sequence[str], content: str, problems: list[P
         return
     wrong = [f"thiếu cột {column}" for column in required if column not in header]
     wrong += [f"cột {column} ghi hai lần" for column in sorted({c for c in header if c and header.count(c) > 1})]
+    # Columns of their own are welcome, but one misspelt would leave the one that is meant empty in every row.
+    absent = [column for column in columns if column not in header]
+    meant = {column: difflib.get_close_matches(column, absent, 1, 0.85) for column in header if column and column not in columns}
+    wrong += [f"cột {column}: có phải là {found[0]}" for column, found in meant.items() if found]
     if wrong:
         problems.append(_file_problem(name, path, "; ".join(wrong), "sửa dòng tiêu đề", header_line, delimiter.join(header)))
         return
@@ -355,6 +363,13 @@ def _check_cells(table: Table, problems: list[Problem]) -> None:
                 wrong("authorised", str(error), "ghi x, hoặc để trống")
         if table.name == "people" and not row["organisation"]:
             wrong("organisation", "thiếu mã cơ quan", "ghi mã cơ quan trong organisations.csv")
+        # Without its last day a leave would stop nothing, and the mailbox be locked while its holder is away.
+        if table.name == "people" and row["status"].lower() == "leave" and not row["leave_until"]:
+            wrong(
+                "leave_until",
+                "nghỉ có lý do mà không có ngày cuối",
+                "ghi ngày cuối; chưa biết ngày thì để status trống, dùng playbooks/exempt.yml",
+            )
         if table.name == "requests":
             first = seen.setdefault(row["id"], number)
             if not row["id"] or first != number:
@@ -365,17 +380,17 @@ def _check_people(registers: Registers, one_per_person: bool, problems: list[Pro
     people = registers.people
     known = {row["code"] for row in people.rows}
     for number, row in enumerate(registers.organisations.rows):
-        for code in _LIST.split(row["delegates"]):
+        for column, code in [("head", row["head"]), *(("delegates", code) for code in _LIST.split(row["delegates"]))]:
             if code and code not in known:
                 problems.append(
                     Problem(
                         "organisations",
                         number,
                         row["code"],
-                        "delegates",
+                        column,
                         code,
                         "không có người mang mã này trong people.csv",
-                        "sửa mã người được ủy quyền",
+                        "sửa mã người được ủy quyền" if column == "delegates" else "ghi mã của một người, người đứng đầu",
                         _place(registers.organisations, number),
                     )
                 )
@@ -471,12 +486,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("directory", help="thư mục có organisations.csv, people.csv")
     parser.add_argument("--policy", help="policy.yml của tỉnh, để kiểm tra cả tên và địa chỉ")
     given = parser.parse_args(arguments)
-    naming = None
-    if given.policy:
-        naming = yaml.safe_load(Path(given.policy).read_text(encoding="utf-8"))["mail_policy"]["naming"]
+    naming, one_per_person = None, False
     try:
-        registers = read(given.directory, naming)
-    except (RosterError, NamingError) as error:
+        if given.policy:
+            policy = yaml.safe_load(Path(given.policy).read_text(encoding="utf-8"))["mail_policy"]
+            naming, one_per_person = policy["naming"], policy["accounts"]["one_per_person"]["value"]
+        registers = read(given.directory, naming, one_per_person)
+    except (RosterError, NamingError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(

@@ -411,6 +411,45 @@ def test_nobody_is_brought_back_by_the_register_alone(settled):
     assert settled.box("N2", "suspended")
 
 
+def test_who_was_locked_as_a_leaver_by_mistake_is_listed(settled):
+    settled.row("N2")["status"] = "left"
+    settled.run()
+    settled.row("N2")["status"] = "active"
+    plan = settled.run()
+    assert [(row.code, "reinstate.yml" in row.content) for row in said(plan, "undecided")] == [("N2", True)]
+    assert settled.box("N2", "suspended")
+
+
+def test_who_is_left_behind_in_a_dissolved_organisation_is_listed(settled):
+    settled.row("SYT")["status"] = "dissolved"
+    plan = settled.run()
+    assert [row.code for row in said(plan, "undecided")] == ["SYT-VP", "N1"]
+    assert all("cơ quan đã giải thể “Sở Y tế” (SYT)" in row.content for row in said(plan, "undecided"))
+    assert settled.box("N1")
+
+
+def test_a_category_that_gives_no_mailbox_any_more_is_listed_and_takes_none_away(settled):
+    settled.rules["categories"] = ["cong_chuc"]
+    settled.row("N1")["category"] = "công chức"
+    assert [row.code for row in said(settled.run(), "undecided")] == ["N1"]
+    assert settled.box("N1")["employeeType"] == ["công chức"]
+
+
+def test_a_request_that_was_refused_ends_nothing(settled):
+    settled.row("N1")["status"] = "left"
+    request = {
+        "id": "1",
+        "received": "2026-11-20",
+        "act": "delete",
+        "code": "N1",
+        "document_number": "5/SYT",
+        "document_date": "2026-11-19",
+    }
+    settled.requests = [{**request, "result": "refused"}]
+    settled.run()
+    assert settled.box("N1", "suspended")
+
+
 # --- the journal ------------------------------------------------------------------------------------------------------
 
 

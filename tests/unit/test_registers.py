@@ -105,6 +105,41 @@ def test_every_bad_row_of_every_file_is_listed_with_its_line(folder):
     assert "có 15 lỗi" in text
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        # A letter would say that it was done.
+        (
+            {"requests": "id,received,act,code,done,result\nY1,2026-11-09,create,P,2026-11-10,từ chối\n"},
+            "requests.csv, dòng 2, cột result, giá trị “từ chối”: không hợp lệ. Cách sửa: ghi một trong: done, refused, hoặc để trống.",
+        ),
+        # He would be locked while he is away.
+        (
+            {"people": PEOPLE.replace("organisation\n", "organisation,status\n").replace("S\n", "S,leave\n")},
+            "people.csv, dòng 2, cột leave_until, giá trị “”: nghỉ có lý do mà không có ngày cuối.",
+        ),
+        (
+            {"people": PEOPLE.replace("organisation\n", "organisation,leave_untill\n")},
+            "cột leave_untill: có phải là leave_until. Cách sửa: sửa dòng tiêu đề.",
+        ),
+        # Nobody would hold the mailbox.
+        (
+            {"organisations": ORGANISATIONS.replace("name\n", "name,head\n").replace("nghệ\n", "nghệ,P9\n")},
+            "organisations.csv, dòng 2, cột head, giá trị “P9”: không có người mang mã này trong people.csv.",
+        ),
+    ],
+)
+def test_what_would_be_without_effect_is_refused(folder, files, said):
+    assert said in refused(folder(**files))
+
+
+def test_a_file_that_cannot_be_read_is_the_only_problem(folder):
+    """Not buried under everybody who is missing because of it."""
+    organisations = ORGANISATIONS.replace("name\n", "name,head\n").replace("nghệ\n", "nghệ,P\n")
+    text = refused(folder(organisations=organisations, people=PEOPLE.encode("utf-16")), one_per_person=True)
+    assert "có 1 lỗi" in text and "CSV UTF-8" in text
+
+
 def test_a_quote_that_is_never_closed_is_found_on_its_line(folder):
     text = refused(folder(people='code,full_name,organisation\nP,Lê An,S\nQ,"Lê Bình,S\nR,Lê Cúc,S\n'))
     assert 'people.csv, dòng 3, cột (cả dòng), giá trị “Q,"Lê Bình,S”: không đọc được như CSV' in text
@@ -223,3 +258,6 @@ def test_the_command_checks_a_register(folder, capsys):
     assert "1 cơ quan, 1 người" in capsys.readouterr().out
     assert registers.main([str(folder(people="code,full_name,organisation\nP,Bà Lê An,S\n")), "--policy", policy]) == 1
     assert "people.csv, dòng 2" in capsys.readouterr().err
+    twice = "code,person_id,full_name,organisation\nP,1,Lê Văn An,S\nQ,1,Lê Văn Ân,S\n"
+    assert registers.main([str(folder(people=twice)), "--policy", policy]) == 1
+    assert "mỗi người một hộp thư" in capsys.readouterr().err

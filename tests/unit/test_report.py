@@ -225,6 +225,11 @@ def test_passwords_past_their_age():
     assert row[3:] == [2, 1 if age and age <= 8 else 0, 0, 1]
 
 
+def test_divisions_of_two_agencies_can_be_told_apart():
+    shares = table(made("quang-tri", "2026-11"), "Sử dụng theo cơ quan")
+    assert "Văn phòng, Sở Khoa học và Công nghệ" in shares and "Văn phòng" not in shares
+
+
 def test_lists_of_inactive_and_suspended():
     states = (("active", "20261001020000Z"), ("active", "20261101020000Z"), ("suspended", "20260101020000Z"))
     given = small(*[
@@ -247,8 +252,8 @@ def test_report_of_one_organisation():
     assert report.LAYOUT["parts"]["security"] not in titles and report.LAYOUT["parts"]["use"] in titles
     assert {row[4] for row in part.annexes[1].rows} <= {
         "Sở Khoa học và Công nghệ",
-        "Phòng Quản lý khoa học",
-        "Văn phòng",
+        "Phòng Quản lý khoa học, Sở Khoa học và Công nghệ",
+        "Văn phòng, Sở Khoa học và Công nghệ",
         "Trung tâm Chuyển đổi số",
     }
     with pytest.raises(report.ReportError, match="không có cơ quan mã ZZ"):
@@ -278,6 +283,28 @@ def test_a_clause_is_kept_only_when_all_of_it_was_measured():
             assert found[entry_["clause"]][2] and all(
                 "/" in item or item.startswith(("deadlines", "check_frequency")) for item in entry_["by"]
             )
+
+
+def test_what_people_do_is_not_concluded_from_what_is_measured_of_it():
+    """Who opens the office's mailbox too seldom may have answered in time all the same (Quảng Trị, Điều 10 khoản 3)."""
+    found = table(made("quang-tri", "2026"), "Đối chiếu")
+    assert found["Điều 12 khoản 1"][3] == report.NOT_MET
+    assert found["Điều 10 khoản 3"][2:] == [found["Điều 12 khoản 1"][2], report.BY_HAND]
+
+
+def test_mailboxes_against_the_register():
+    given = figures("quang-tri")
+    entries = given["directory"]["entries"]
+    (leaver,) = (e for e in entries if e["congvuCode"] == ["QT-N026"])
+    stray, missing = [e for e in entries if e["congvuKind"] == ["person"] and e["congvuState"] == ["active"] and e is not leaver][:2]
+    code, stray["congvuCode"] = missing["congvuCode"][0], ["X-1"]
+    entries.remove(missing)
+    found = made("quang-tri", "2026-11", directory=given["directory"])
+    rows = table(found, "Hộp thư so với sổ đăng ký")
+    assert rows["Hộp thư không có trong sổ đăng ký"][1:] == [1, stray["mail"][0]]
+    assert rows["Hộp thư còn hoạt động của người đã nghỉ, cơ quan đã giải thể theo sổ đăng ký"][1:] == [1, leaver["mail"][0]]
+    assert code in rows["Người, cơ quan trong sổ đăng ký chưa có hộp thư (mã)"][2]
+    assert "Hộp thư không có trong sổ đăng ký: 1 (phần II)." in found.findings
 
 
 # --- files ----------------------------------------------------------------------------------------------------------------

@@ -480,6 +480,11 @@ def test_an_organisations_mailbox_is_handed_over(system, office, people):
     (result,) = re.findall(r"Kết quả: (\S+\.json)", said)
     minutes = pathlib.Path(result.replace(".json", ".html")).read_text(encoding="utf-8")
     assert "BIÊN BẢN" in minutes and office["address"] in minutes and "đếm trước và sau khi bàn giao" in minutes
+    day = datetime.date.fromisoformat(GIVEN["document_date"])
+    assert (
+        f"Quy chế quản lý, vận hành và sử dụng Hệ thống thư điện tử công vụ tỉnh Quảng Trị;\ntheo văn bản số 12/SNV-VP ngày {day:%d/%m/%Y}."
+        in minutes
+    )
     # It sends as the organisation from now on.
     letter = compose(office["address"], people[0]["address"], "Sau bàn giao")
     system.send(letter, office["address"], [people[0]["address"]], account=people[1])

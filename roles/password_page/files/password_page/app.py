@@ -28,7 +28,7 @@ log = logging.getLogger("password-page")
 # Why not, and what to do.
 REFUSALS = RULE_REFUSALS | {
     "wrong": "Địa chỉ thư hoặc mật khẩu hiện tại không đúng. Hãy kiểm tra lại (chú ý chữ hoa, chữ thường và bộ gõ tiếng Việt).",
-    "locked": "Tài khoản đang bị khoá do nhập sai mật khẩu nhiều lần. Hãy đề nghị cán bộ quản trị thư điện tử của cơ quan mở khoá.",
+    "locked": "Tài khoản đang bị khóa do nhập sai mật khẩu nhiều lần. Hãy đề nghị cán bộ quản trị thư điện tử của cơ quan mở khóa.",
     "expired": "Mật khẩu đã hết hạn và không tự đổi được nữa. Hãy đề nghị cán bộ quản trị thư điện tử của cơ quan cấp lại mật khẩu.",
     "short": "Mật khẩu mới quá ngắn.",
     "young": "Mật khẩu vừa mới được đổi. Hãy chờ rồi đổi lại sau.",
@@ -36,14 +36,14 @@ REFUSALS = RULE_REFUSALS | {
     "other": "Hệ thống không nhận mật khẩu mới. Hãy chọn mật khẩu khác hoặc liên hệ cán bộ quản trị thư điện tử của cơ quan.",
 }
 STATES = {
-    "suspended": "Hộp thư này đang tạm dừng nên không đổi được mật khẩu. Hãy liên hệ cán bộ quản trị thư điện tử của cơ quan.",
+    "suspended": "Hộp thư này đang bị tạm khóa nên không đổi được mật khẩu. Hãy liên hệ cán bộ quản trị thư điện tử của cơ quan.",
     "terminated": "Hộp thư này đã chấm dứt sử dụng.",
 }
-NO_LOGIN = "Hộp thư này không có mật khẩu riêng: người được uỷ quyền mở nó bằng tài khoản của mình."
+NO_LOGIN = "Hộp thư này không có mật khẩu riêng: người được ủy quyền mở nó bằng tài khoản của mình."
 BUSY = "Đã nhập sai quá nhiều lần. Hãy chờ {minutes} phút rồi thử lại."
 PLEDGE = "Hãy đánh dấu vào ô cam kết: quy chế yêu cầu cam kết này mỗi khi đổi mật khẩu."
 STALE = "Trang đã mở quá lâu hoặc trình duyệt chặn cookie. Hãy nhập lại."
-TITLES = {"user": "Tài khoản người dùng", "admin": "Tài khoản quản trị", "organisation": "Hộp thư tổ chức"}
+TITLES = {"user": "Tài khoản người dùng", "admin": "Tài khoản quản trị", "organisation": "Hộp thư cơ quan, đơn vị"}
 
 
 class Answer(Exception):

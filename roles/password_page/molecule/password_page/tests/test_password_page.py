@@ -108,9 +108,9 @@ def test_wrong_password_and_unknown_address_sound_the_same(change):
 @pytest.mark.parametrize(
     ("mailbox", "said"),
     [
-        ("tamdung", "Hộp thư này đang tạm dừng nên không đổi được mật khẩu. Hãy liên hệ cán bộ quản trị thư điện tử của cơ quan."),
+        ("tamdung", "Hộp thư này đang bị tạm khóa nên không đổi được mật khẩu. Hãy liên hệ cán bộ quản trị thư điện tử của cơ quan."),
         ("chamdut", "Hộp thư này đã chấm dứt sử dụng."),
-        ("vanthu", "Hộp thư này không có mật khẩu riêng: người được uỷ quyền mở nó bằng tài khoản của mình."),
+        ("vanthu", "Hộp thư này không có mật khẩu riêng: người được ủy quyền mở nó bằng tài khoản của mình."),
     ],
 )
 def test_states_without_access(change, mailbox, said):
@@ -130,7 +130,7 @@ def test_locked_account(host, change):
     )
     status, said = change("khoa", "Cu-khoa-1", "MuaRaoCaThang2026")
     assert status == 422
-    assert said.startswith("Tài khoản đang bị khoá do nhập sai mật khẩu nhiều lần.")
+    assert said.startswith("Tài khoản đang bị khóa do nhập sai mật khẩu nhiều lần.")
 
 
 def test_the_pledge_is_asked_for_and_noted(host, change):
