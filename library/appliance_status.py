@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -37,7 +38,7 @@ options:
     type: bool
     default: false
   disks:
-    description: Paths whose file systems are looked at.
+    description: Paths whose file systems are looked at, each file system once, by the folder where it is mounted.
     type: list
     elements: path
     default: []
@@ -187,8 +188,19 @@ class Host:
         return {"queues": dict(sorted(counts.items())), "oldest": min((m["arrival_time"] for m in messages), default=None)}
 
     def disks(self, paths):
-        """Size and free space in bytes and inodes."""
-        return [{"path": path, **guarded(self.disk, path)} for path in paths]
+        """Size and free space in bytes and inodes, of each file system once."""
+        mounted = {path: guarded(self.mounted, path) for path in paths}
+        points = dict.fromkeys(found.get("point", path) for path, found in mounted.items())
+        return [{"path": path, **guarded(self.disk, path)} for path in points]
+
+    def mounted(self, path):
+        """Where the file system of a path is mounted; what does not exist yet will lie in its parent's."""
+        path = os.path.realpath(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(path)
+        while not os.path.ismount(path):
+            path = os.path.dirname(path)
+        return {"point": path}
 
     def disk(self, path):
         """One file system; free is what users other than root may still write."""

@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import subprocess
 
 import pytest
 import yaml
+from demo import Demo
 from mail import MailSystem
 
 ROOT = pathlib.Path(os.environ["CONGVU_ROOT"])
@@ -40,3 +42,18 @@ def sender(people):
 def receiver(people):
     """Another, who reads."""
     return people[1]
+
+
+@pytest.fixture(scope="session")
+def secret_values(system):
+    """Name -> value of everything that nobody may read: the vault, its password, initial passwords, those of the accounts."""
+    folder = ROOT / "build" / "demo" / PROVINCE
+    argv = [ROOT / ".venv/bin/ansible-vault", "view", "--vault-password-file", folder / "vault-password"]
+    shown = subprocess.run([*argv, folder / "inventory/group_vars/all/vault.yml"], capture_output=True, text=True, check=True).stdout
+    found = {"the vault's password": (folder / "vault-password").read_text(encoding="ascii").strip()}
+    for name, value in yaml.safe_load(shown).items():
+        found |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    found |= {f"initial password of {address}": value for address, value in Demo(PROVINCE).initial_passwords().items()}
+    found |= {f"password of {account['address']}": account["password"] for account in system.access["accounts"]}
+    assert len(found) > 15, sorted(found)
+    return {name: value for name, value in found.items() if value}

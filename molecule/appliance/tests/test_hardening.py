@@ -19,7 +19,12 @@ EXPOSURE = {
     "nginx": 3.0,
     "postfix": 4.5,
     "dovecot": 4.5,
+    "fail2ban": 2.5,
 }
+# Every unit of ours that the table does not name.
+OURS = 3.0
+# Debian's own units whose processes are on the network: ssh for the management networks, the database on loopback, the clock.
+OF_DEBIAN = {"ssh", "postgresql@17-main", "chrony"}
 # Each of them is a filter of system calls of its own, or several.
 SECCOMP = (
     "SystemCallFilter",
@@ -97,17 +102,87 @@ def proofs(unit):
     return result
 
 
-def test_exposure_of_every_service(system):
-    shown = json.loads(system.run("systemd-analyze", "security", "--no-pager", "--json=short"))
-    found = {row["unit"].removesuffix(".service"): float(row["exposure"]) for row in shown}
-    assert {unit: found.get(unit) for unit, most in EXPOSURE.items() if unit not in found or found[unit] > most} == {}
+@pytest.fixture(scope="module")
+def units(system):
+    """Every service that this project brings, and the highest exposure allowed to it."""
+    ours = system.run("systemctl", "list-unit-files", "--type=service", "--no-legend", "--plain", "congvu-*").split("\n")
+    names = [line.split()[0].removesuffix(".service") for line in ours if line]
+    assert "congvu-clock" in names, names
+    return {**dict.fromkeys([*names, "roundcube-gc"], OURS), **EXPOSURE}
 
 
-def test_every_directive_holds_on_the_live_process(system):
-    found = json.loads(system.run("python3", "-c", PROBE, *EXPOSURE))
+def test_exposure_of_every_service(system, units):
+    """Those that run now and then too: a new one without a sandbox fails here."""
+    files = [f"{unit}{'run' if unit.endswith('@') else ''}.service" for unit in units]
+    shown = system.run("systemd-analyze", "security", "--no-pager", *files)
+    scores = re.findall(r"exposure level for (\S+)\.service: ([\d.]+)", shown)
+    found = {unit.removesuffix("run"): float(score) for unit, score in scores}
+    assert {unit: found.get(unit) for unit, most in units.items() if unit not in found or found[unit] > most} == {}
+
+
+def test_every_process_on_the_network_belongs_to_one_of_them(system, units):
+    """Whoever listens, on loopback too."""
+    command = "ss -Hltunp | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u | while read -r p; do cat /proc/$p/cgroup; done"
+    listening = set(re.findall(r"([^/]+)\.service", system.run("sh", "-c", command)))
+    assert {"postfix", "dovecot", "slapd", "nginx"} <= listening
+    assert listening - set(units) - OF_DEBIAN == set()
+
+
+def test_every_directive_holds_on_the_live_process(system, units):
+    listed = system.run("systemctl", "list-units", "--type=service", "--state=running", "--no-legend", "--plain")
+    running = sorted({line.split()[0].removesuffix(".service") for line in listed.splitlines()} & set(units) | {"postfix"})
+    assert set(EXPOSURE) <= set(running)
+    found = json.loads(system.run("python3", "-c", PROBE, *running))
     assert {unit: failed for unit, state in found.items() if (failed := [name for name, held in proofs(state).items() if not held])} == {}
     for unit, state in found.items():
         assert len(proofs(state)) >= 10, f"{unit} promises next to nothing: {list(proofs(state))}"
+
+
+# Reads {name: secret} and prints where one of them stands readable: the journal, what processes were started with, logs, shell
+# histories, core dumps, temporary files, and whatever everybody may read.
+SCAN = r"""
+import json, os, pathlib, re, stat, subprocess, sys
+secrets = {name: value.encode() for name, value in json.load(sys.stdin).items()}
+always = re.compile("/(var/log|var/lib/systemd/coredump|var/crash|tmp|var/tmp|root|home|dev/shm)/")
+passed = ("/srv/mirror", "/var/cache/apt", "/var/lib/apt", "/var/lib/dpkg")
+found = set()
+
+def look(where, data):
+    found.update(f"{name}: {where}" for name, value in secrets.items() if value in data)
+
+def content(path):
+    try:
+        return path.read_bytes()
+    except OSError:  # gone meanwhile
+        return b""
+
+journal = ["journalctl", "--all", "--output=export", "--output-fields=MESSAGE,_CMDLINE"]
+look("the journal", subprocess.run(journal, capture_output=True, check=True).stdout)
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    for part in ("cmdline", "environ"):
+        look(f"{part} of {content(process / 'comm').decode().strip()}", content(process / part))
+for root in ("/etc", "/usr/local", "/opt", "/var", "/run", "/srv", "/home", "/root", "/tmp", "/dev/shm"):
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if not os.path.join(folder, name).startswith(passed)]
+        for path in (pathlib.Path(folder, name) for name in files):
+            try:
+                mode = path.lstat().st_mode
+            except OSError:
+                continue
+            if stat.S_ISREG(mode) and (mode & stat.S_IROTH or always.match(str(path))):
+                look(path, content(path))
+print(json.dumps(sorted(found)))
+"""
+
+
+def test_no_secret_stands_where_others_read(system, secret_values):
+    """Nothing but the one that is put there, to see that the scan sees."""
+    system.run("sh", "-c", "umask 022; cat >/tmp/congvu-mail-probe", stdin=secret_values["vault_valkey_password"])
+    try:
+        found = json.loads(system.run("python3", "-c", SCAN, stdin=json.dumps(secret_values)))
+    finally:
+        system.run("rm", "/tmp/congvu-mail-probe")
+    assert found == ["vault_valkey_password: /tmp/congvu-mail-probe"]
 
 
 # ---- Three auditors, packages of Debian main; what they find and stays is a row of docs/security.md --------------------------------------
@@ -158,6 +233,8 @@ def test_tls(system, auditors, port):
     for _ in range(3):  # a connection the machine was too busy to make proves nothing: the port is asked again
         system.run_outside("testssl", *options, f"{system.name}:{port}", check=False)  # its status counts findings
         rows = json.loads(system.run_outside("cat", "/root/tls.json"))
+        # Behind STARTTLS the tool hangs up before TLS 1.3 gives it a session to resume, and calls that a problem; resuming is no fault anyway.
+        rows = [row for row in rows if not row["id"].startswith("sessionresumption")]
         unmade = [row for row in rows if row["id"] == "scanProblem" or "connect problem" in row["finding"]]
         if not unmade:
             break

@@ -2,6 +2,7 @@
 
 import pytest
 from mail import Refused, compose, refusal, wait_until
+from test_operations import lines
 
 
 @pytest.mark.parametrize("service", ["clamav-daemon", "rspamd", "valkey-server", "slapd", "unbound", "dovecot"])
@@ -78,3 +79,48 @@ def test_logins_fail_softly_without_the_directory(system, receiver):
     finally:
         system.run("systemctl", "start", "slapd")
     wait_until(lambda: accepted(lambda: system.imap(receiver).logout()), 30)
+
+
+def test_mail_waits_while_the_mail_store_is_full(system, people, sender):
+    """No room for one mailbox, as Dovecot sees it: 451 4.2.0 for its letter, which arrives by itself once there is room."""
+    receiver = people[2]
+    uid = system.run("doveadm", "user", "-f", "user", receiver["address"]).strip()
+    home, full = f"/srv/mail/{uid}", f"/srv/mail/{uid}/full"
+    dovecot = ("nsenter", "-m", "-t", system.run("systemctl", "show", "-P", "MainPID", "dovecot").strip())
+    message = compose(sender["address"], receiver["address"], "khi đĩa đầy", text="x" * 3000)
+    system.run(*dovecot, "mount", "-t", "tmpfs", "-o", "size=1m,uid=5000,gid=5000,mode=700", "none", home)
+    try:
+        system.run(*dovecot, "sh", "-c", f"cat /dev/zero >{full} || true")
+        system.send(message, sender["address"], [receiver["address"]], account=sender)
+        said = "said: 451 4.2.0"
+        wait_until(lambda: said in system.run("postqueue", "-j"), 60, lambda: system.run("postqueue", "-j"))
+        system.run(*dovecot, "rm", full)
+        system.run("postqueue", "-f")
+        assert system.wait_for(receiver, message["Message-ID"])
+    finally:
+        system.run("doveadm", "kick", uid, check=False)
+        system.run(*dovecot, "umount", "--lazy", home)
+
+
+def test_a_full_disk_of_the_backup_is_told_and_harms_nothing(system):
+    """The disk that is mounted there, not the one of the system; the next backup goes through once there is room."""
+    store = "/srv/backup"
+    size = f"size=$(($(du -sk {store} | cut -f1) + 400))k,mode=700"
+    system.run(
+        "sh",
+        "-ec",
+        f"mount -t tmpfs -o {size} none /mnt; cp -a {store}/. /mnt/; mount --bind /mnt {store}; cat /dev/zero >{store}/full || true",
+    )
+    try:
+        system.run("systemctl", "start", "congvu-backup@run", check=False)
+        shown = system.playbook("playbooks/status.yml")
+        system.run("rm", f"{store}/full")
+        system.run("mount", "-o", "remount,size=2g", "/mnt")
+        system.run("systemctl", "start", "congvu-backup@run")
+    finally:
+        system.run("umount", store, "/mnt")
+    assert shown.returncode != 0
+    assert ("LỖI", f"{store}: đã dùng 100%, còn 0,0 GiB") in lines(shown, "Đĩa"), shown.stdout
+    ((level, detail),) = lines(shown, "Sao lưu")
+    assert level == "LỖI" and "THẤT BẠI" in detail and "no space left on device" in detail, detail
+    assert "tăng đĩa trước khi đầy" in " ".join(shown.stdout.split())

@@ -268,7 +268,7 @@ def record(host, message):
     return json.loads(lines[-1])
 
 
-def test_headers_are_kept_of_all_mail_and_for_the_term_only(host, milter):
+def test_headers_are_kept_of_all_mail(host, milter):
     refused = mail(("a.exe", b"x"))
     assert decide(milter, refused, sender=OUTSIDE, ip="10.201.0.1").code == 554
     kept = record(host, refused)
@@ -276,10 +276,31 @@ def test_headers_are_kept_of_all_mail_and_for_the_term_only(host, milter):
     assert kept["subject"] == "Báo cáo tháng 11" and "From: " in kept["headers"] and "PGRvYz" not in kept["headers"]
     folder = host.file("/var/lib/rspamd/headers")
     assert (folder.user, folder.mode) == ("_rspamd", 0o750)
-    host.run_expect([0], "cd /var/lib/rspamd/headers && touch -d '182 days ago' old.jsonl.gz && touch -d '180 days ago' young.jsonl.gz")
-    host.run_expect([0], "systemd-tmpfiles --clean /etc/tmpfiles.d/congvu-mail-headers.conf")
-    assert host.check_output("ls /var/lib/rspamd/headers").split()[1:] == ["young.jsonl.gz"]
-    host.run_expect([0], "rm /var/lib/rspamd/headers/young.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "kept"),
+    [
+        (200, 1, 180),  # every day had mail: the term counts
+        (400, 220, 180),  # nothing since then, or so the clock says: as many days are kept as the term has
+        (365 + 179, 365, 180),  # a clock that jumped ahead by a year deletes nothing
+        (200, 195, 6),
+    ],
+)
+def test_headers_are_kept_for_the_term_by_date_and_by_days_with_mail(host, milter, first, last, kept):
+    """The first mail of a day lets go of what is too old."""
+    folder = "/var/lib/rspamd/headers"
+    days = f"rm -f {folder}/*; for n in $(seq {last} {first}); do date -u -d \"$n days ago\" +{folder}/%F.jsonl.gz; done | xargs touch"
+    host.run_expect([0], days)
+    message = mail()
+    decide(milter, message, ip="127.0.0.1")
+    assert record(host, message)
+    before = host.check_output(f"ls {folder}").split()[:-1]
+    newest = host.check_output(f"date -u -d '{last} days ago' +%F.jsonl.gz")
+    assert (len(before), before[-1]) == (kept, newest)
+    # systemd's nightly cleaning leaves them alone, however old they are.
+    host.run_expect([0], f"touch -d '3 years ago' {folder}/*; systemd-tmpfiles --clean")
+    assert host.check_output(f"ls {folder}").split()[:-1] == before
 
 
 def test_a_stranger_without_a_name_is_not_delayed_for_that_alone(host, milter):
