@@ -233,7 +233,7 @@ def test_tls(system, auditors, port):
     for _ in range(3):  # a connection the machine was too busy to make proves nothing: the port is asked again
         system.run_outside("testssl", *options, f"{system.name}:{port}", check=False)  # its status counts findings
         rows = json.loads(system.run_outside("cat", "/root/tls.json"))
-        # Behind STARTTLS the tool hangs up before TLS 1.3 gives it a session to resume, and calls that a problem; resuming is no fault anyway.
+        # Behind STARTTLS the tool hangs up before TLS 1.3 gives it a session to resume, and calls that a problem.
         rows = [row for row in rows if not row["id"].startswith("sessionresumption")]
         unmade = [row for row in rows if row["id"] == "scanProblem" or "connect problem" in row["finding"]]
         if not unmade:
