@@ -47,7 +47,7 @@ options:
   flag:
     description: >-
       What was noticed, one of C(secret_mark), C(sign_up), C(public_mail), C(forwarded_in), C(forward_refused), C(rate_exceeded),
-      C(encrypted), C(virus), C(unscannable), C(executable), C(too_large), C(foreign_from), C(spam).
+      C(encrypted), C(virus), C(unscannable), C(executable), C(too_large), C(foreign_from), C(spam); another word is an error.
     type: str
   limit:
     description: At most so many messages are returned, the latest.
@@ -69,6 +69,18 @@ damaged:
   type: list
   returned: success
 """
+
+
+# What the role rspamd notes (congvu-record.lua); a word that is none of them would find nothing, and read as if there was nothing.
+FLAGS = (
+    *("encrypted", "executable", "foreign_from", "forward_refused", "forwarded_in", "public_mail", "rate_exceeded"),
+    *("secret_mark", "sign_up", "spam", "too_large", "unscannable", "virus"),
+)
+
+
+def no_such_flag(flag: str) -> str:
+    """What is wrong with a flag, in Vietnamese; empty: nothing."""
+    return f"flag “{flag}”: không có dấu hiệu này; ghi một trong: {', '.join(FLAGS)}" if flag and flag not in FLAGS else ""
 
 
 def folded(text: str) -> str:
@@ -126,11 +138,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    if problem := no_such_flag(given["flag"] or ""):
+        module.fail_json(msg=problem)
     try:
         last = dt.date.fromisoformat(given["until"]) if given["until"] else dt.datetime.now(VIETNAM).date()
         first = dt.date.fromisoformat(given["since"]) if given["since"] else last - dt.timedelta(days=30)
     except ValueError as error:
-        module.fail_json(msg=f"from, until: ngày phải viết YYYY-MM-DD, ví dụ 2026-11-22 ({error})")
+        module.fail_json(msg=f"since, until: ngày phải viết YYYY-MM-DD, ví dụ 2026-11-22 ({error})")
     found, damaged = search(pathlib.Path(given["directory"]), {key: given[key] or "" for key in texts}, first, last)
     found.sort(key=lambda record: record["time"])
     if not given["message_id"]:

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_every_condition_must_hold(folder, wanted, count):
 def test_days_are_those_of_viet_nam(folder):
     assert len(search(folder)[0]) == 2
     assert search(folder, dt.date(2026, 11, 21), dt.date(2026, 11, 21))[0] == []
+
+
+def test_every_flag_that_is_noted_can_be_searched():
+    noted = (ROOT / "roles/rspamd/templates/etc/rspamd/lua.local.d/congvu-record.lua.j2").read_text(encoding="utf-8")
+    table = noted.partition("local FLAGS = {")[2].partition("}")[0]
+    assert sorted({*re.findall(r"= '(\w+)'", table), *re.findall(r"flags\.(\w+) = true", noted)}) == sorted(mail_headers.FLAGS)
+
+
+def test_a_flag_that_is_none_is_an_error():
+    """Else a slip of the pen reads as if no mail had been noticed."""
+    assert mail_headers.no_such_flag("secret_marks").startswith("flag “secret_marks”: không có dấu hiệu này; ghi một trong: encrypted,")
+    assert mail_headers.no_such_flag("secret_mark") == mail_headers.no_such_flag("") == ""
 
 
 def test_damage_hides_nothing_that_can_be_read(folder):
