@@ -2,7 +2,8 @@
 
 import pytest
 from conftest import ROOT
-from mail import refusal
+from mail import compose as compose_message
+from mail import refusal, wait_until
 from webmail import browser, compose, login, read
 
 SUBJECT = "Lịch họp giao ban tuần – phòng họp số 2"
@@ -68,6 +69,24 @@ def test_security_headers_and_redirect(system):
     assert "Đăng nhập" in text
 
 
+def test_a_receipt_goes_to_who_asked_for_it(system, sender, receiver):
+    """The mail server takes nothing without a sender from who is logged in, which is how receipts are sent by default."""
+    from webmail import Session
+
+    asked = compose_message(sender["address"], receiver["address"], "Đề nghị báo đã đọc", Disposition_Notification_To=sender["address"])
+    system.send(asked, sender["address"], [receiver["address"]], account=sender)
+    system.wait_for(receiver, asked["Message-ID"])
+    uid = system.run("doveadm", "fetch", "-u", receiver["address"], "uid", "HEADER", "Message-ID", asked["Message-ID"]).split()[-1]
+    session = Session(
+        system.address, system.access["webmail_url"], system.access["ca_certificate"], receiver["address"], receiver["password"]
+    )
+    session.page = session.ask(f"?_task=mail&_action=show&_mbox=INBOX&_uid={uid}")
+    answer = session.form("?_task=mail&_action=sendmdn&_remote=1", {"_uid": uid, "_mbox": "INBOX"})
+    assert "confirmation" in answer, answer
+    query = ("doveadm", "fetch", "-u", sender["address"], "body", "HEADER", "In-Reply-To", asked["Message-ID"])
+    assert "disposition-notification" in wait_until(lambda: system.run(*query), 60, "the receipt")
+
+
 @pytest.mark.parametrize("unit", ["php*-fpm", "password-page"])
 def test_a_broken_in_web_application_reaches_nobody(system, unit):
     """A process in the service's control group speaks to this system and to nobody else; beside it the way is open."""
@@ -84,7 +103,8 @@ def test_mail_programs_find_their_settings(system):
     from webmail import fetch
 
     ca = system.access["ca_certificate"]
-    _status, _headers, text = fetch(system.address, f"https://autoconfig.{system.domain}/mail/config-v1.1.xml", ca)
+    _status, headers, text = fetch(system.address, f"https://autoconfig.{system.domain}/mail/config-v1.1.xml", ca)
+    assert "max-age=" in headers["Strict-Transport-Security"]
     assert f"<hostname>{system.name}</hostname>" in text
     assert '<incomingServer type="imap">' in text
     body = (

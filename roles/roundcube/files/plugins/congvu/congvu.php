@@ -10,16 +10,22 @@
  *   a delegate of; a mailbox with a new address keeps its settings and its own contacts;
  * - a session ends with the next click once its mailbox is locked, its password is another, or its user is no delegate any more;
  * - no message leaves with another From than one of these (the mail server refuses it anyway; here the user learns why);
+ * - a search in mail finds Vietnamese in either Unicode form;
+ * - a part of a message runs no script, and where pictures of other servers are not allowed nothing offers to load them;
  * - the attachments of a message together are limited, before they are uploaded where the browser knows their size;
  * - single sign-on: only an answer of the provider that this browser asked for is taken, a refusal says what to do, and a logout ends the
  *   session at the provider too;
  * - the browser's address in the IMAP ID, so that Dovecot logs and delays by it and not by the address of this host.
  *
- * Settings (config.inc.php): congvu_password_url, congvu_logout_url (empty: none), congvu_ldap_uris, congvu_max_attachment_bytes (null: no limit); bind account and base are those of ldap_public['directory'].
+ * Settings (config.inc.php): congvu_password_url, congvu_logout_url (empty: none), congvu_ldap_uris, congvu_max_attachment_bytes (null: no limit), congvu_remote_images; bind account and base are those of ldap_public['directory'].
  */
 class congvu extends rcube_plugin
 {
     private const ATTRIBUTES = ['uid', 'mail', 'displayName', 'cn', 'o', 'congvuDelegate', 'pwdReset', 'pwdChangedTime'];
+
+    /** Content-Security-Policy of a part of a message that is shown by itself. */
+    private const POLICY_OF_A_PART = "default-src 'none'; script-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self'; "
+        . "object-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'self'";
 
     private rcmail $rc;
 
@@ -34,6 +40,7 @@ class congvu extends rcube_plugin
         if ($_SESSION['language'] === 'vi_VN') {
             $this->rc->load_language('vi_VN', [], rcube::read_localization_file("$this->home/texts/vi_VN.inc"));
         }
+        $this->add_hook('startup', [$this, 'guard_message']);
         $this->add_hook('startup', [$this, 'end_session']);
         $this->add_hook('unauthenticated', [$this, 'tell_end']);
         $this->add_hook('storage_init', [$this, 'tell_client_address']);
@@ -48,11 +55,38 @@ class congvu extends rcube_plugin
             $this->add_hook('attachment_upload', [$this, 'limit_attachments']);
             $this->add_hook('attachment_delete', [$this, 'give_room_back']);
         }
+        $this->add_hook('imap_search_before', [$this, 'search_both_forms']);
+        if (!$this->rc->config->get('congvu_remote_images')) {
+            $this->add_hook('message_objects', [$this, 'say_no_more']);
+        }
         if ($this->rc->task === 'login' || empty($_SESSION['user_id'])) {
             $this->include_stylesheet('congvu.css');
             $this->add_hook('template_object_loginform', [$this, 'frame_login']);
             $this->add_hook('login_failed', [$this, 'tell_refusal']);
         }
+    }
+
+    /**
+     * Hook: a part of a message shown by itself, without the viewer around it, runs no script, whatever it contains. Said here and not by nginx, which
+     * sees a question as it was written (_action=%67et); the browser obeys this beside the policy of all pages. And nobody is led to load what lies on
+     * other servers where that is not allowed: of style sheets this server itself would ask them.
+     */
+    public function guard_message(array $args): array
+    {
+        if ($args['task'] === 'mail' && $args['action'] === 'get' && empty($_GET['_frame'])) {
+            header('Content-Security-Policy: ' . self::POLICY_OF_A_PART);
+        }
+        if (!$this->rc->config->get('congvu_remote_images')) {
+            unset($_GET['_safe'], $_POST['_safe'], $_REQUEST['_safe']);
+        }
+        return $args;
+    }
+
+    /** Hook: what is said above a message offers nothing that is not allowed. */
+    public function say_no_more(array $args): array
+    {
+        $args['content'] = preg_replace('~<span class="boxbuttons"><a href="#loadremote".*?</span>~s', '', $args['content']);
+        return $args;
     }
 
     /**
@@ -258,6 +292,33 @@ class congvu extends rcube_plugin
             }
         }
         return $args;
+    }
+
+    /**
+     * Hook: Vietnamese may be written with ready letters or with combining marks (Unicode NFC, NFD), and Dovecot compares what is written: it is asked
+     * for both. A search that is made again asks for both already.
+     */
+    public function search_both_forms(array $args): array
+    {
+        $forms = array_map(fn ($form) => $this->in_form($args['search'], $form), [Normalizer::FORM_C, Normalizer::FORM_D]);
+        if ($forms[0] !== $forms[1] && in_array($args['search'], $forms, true)) {
+            $args['search'] = "OR ($forms[0]) ($forms[1])";
+        }
+        return $args;
+    }
+
+    /** An IMAP search with its literals, which alone may hold other than ASCII, in a Unicode form. */
+    private function in_form(string $search, int $form): string
+    {
+        $result = '';
+        while (preg_match('/\{(\d+)\}\r\n/', $search, $literal, PREG_OFFSET_CAPTURE)) {
+            $start = $literal[0][1] + strlen($literal[0][0]);
+            $text = substr($search, $start, (int) $literal[1][0]);
+            $text = Normalizer::normalize($text, $form) ?: $text;
+            $result .= substr($search, 0, $literal[0][1]) . '{' . strlen($text) . "}\r\n$text";
+            $search = substr($search, $start + (int) $literal[1][0]);
+        }
+        return $result . $search;
     }
 
     /** Hook: the page to write on knows how much may still be attached, and says so by itself when a file is larger. */

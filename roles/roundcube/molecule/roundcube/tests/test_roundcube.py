@@ -1,11 +1,14 @@
 """The webmail as its users, an attacker and an auditor meet it."""
 
+import http.client
 import json
 import os
 import pathlib
 import re
 import socket
 import ssl
+import unicodedata
+import urllib.parse
 
 import pytest
 import webmail
@@ -369,9 +372,137 @@ def test_answers_to_strangers(address, ca):
     assert headers["Server"] == "nginx"
     for word in ("secure", "HttpOnly", "SameSite=Lax"):
         assert word in headers["Set-Cookie"]
-    part = webmail.fetch(address, f"{URL}?_task=mail&_action=get&_part=2", ca)[1]["Content-Security-Policy"]
-    assert "script-src 'none'" in part
-    assert "'unsafe-eval'" not in part
+
+
+def test_a_part_of_a_message_runs_no_script_however_it_is_asked_for(host, address, ca):
+    host.run_expect([0], f"printf 'Subject: x\\nContent-Type: text/html\\n\\n<p>x' | doveadm save -u {AN} -m Archive")
+    session = webmail.Session(address, URL, ca, AN, password(AN))
+    cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in session.cookies.items())}
+    for question in (
+        "_action=get",
+        "_action=%67et",
+        ".action=get",
+        "_action=show&_action=get",
+        "_action=get&_frame=0",
+        "_action=get&_frame",
+    ):
+        url = f"{URL}?_task=mail&_mbox=Archive&_uid=1&_part=1&{question}"
+        status, headers, text = webmail.fetch(address, url, ca, headers=cookie)
+        assert (status, "<p>x</p>" in text) == (200, True), question
+        assert any("script-src 'none'" in policy for policy in headers.get_all("Content-Security-Policy")), question
+
+
+def raw(address, request):
+    """What comes back for this request, within TLS for the webmail's name: (status, headers, body)."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection((address, 443), 10), server_hostname="mail.lab.test") as connection:
+        connection.sendall(f"{request}\r\n".encode())
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.headers, answer.read().decode()
+
+
+OURS = "Host: mail.lab.test\r\nConnection: close\r\n"
+STRANGE = {
+    "GET /khong-co HTTP/1.1\r\n" + OURS: 404,
+    "TRACE / HTTP/1.1\r\n" + OURS: 405,
+    "GET / HTTP/1.1\r\nHost: evil.test\r\n": 421,
+    "GET https://evil.test/ HTTP/1.1\r\n" + OURS: 421,
+    "GET / HTTP/1.0\r\n": 421,
+    "GET / HTTP/1.1\r\n" + OURS + "Host: evil.test\r\n": 400,
+    "GET /skins/%2e%2e%2f%2e%2e%2fetc/passwd HTTP/1.1\r\n" + OURS: 400,
+    "GET / HTTP/1.1\r\n" + OURS + "X: " + "x" * 40000 + "\r\n": 400,
+    "POST / HTTP/1.1\r\n" + OURS + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n": 400,
+    "POST / HTTP/1.1\r\n" + OURS + "Content-Length: 4\r\nContent-Length: 5\r\n": 400,
+    "POST / HTTP/1.1\r\n" + OURS + "Content-Length: 99999999\r\n": 413,
+}
+
+
+def test_strange_requests_are_refused(address):
+    """By nginx: in Vietnamese, with the headers of every page, and never with anything that is not ours."""
+    for request, expected in STRANGE.items():
+        status, headers, text = raw(address, request)
+        assert status == expected, request[:60]
+        assert headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        if status != 421:  # no name of ours, so no page of ours
+            assert ("lớn hơn mức cho phép" if status == 413 else "Không có trang này") in text
+            assert "nginx" not in text
+
+
+def test_php_hears_no_name_but_ours(address):
+    status, headers, _text = raw(address, "GET https://mail.lab.test/index.php/login/oauth HTTP/1.1\r\nHost: evil.test\r\n")
+    assert status == 302
+    assert "redirect_uri=https%3A%2F%2Fmail.lab.test%2Findex.php%2Flogin%2Foauth" in headers["Location"]
+
+
+HOSTILE = """From: =?UTF-8?Q?=3Cimg_src=3Dx_onerror=3D=22window.HIT=3D1=22=3E?= <a@outside.example>
+Subject: <img src=x onerror="window.HIT=1"> Thư độc
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=b
+
+--b
+Content-Type: text/html; charset=utf-8
+
+<base href="http://evil.test/"><meta http-equiv="refresh" content="0;url=http://evil.test/"><link rel="dns-prefetch" href="//evil.test">
+<link rel="stylesheet" href="http://127.0.0.1:11334/a.css"><style>@import url(http://evil.test/a.css); div {background: url(http://evil.test/b)}</style>
+<script>window.HIT=1</script><body onload="window.HIT=1" background="http://evil.test/c"><img src=x onerror="window.HIT=1">
+<img src="http://evil.test/d"><svg onload="window.HIT=1"><script>window.HIT=1</script><image href="http://evil.test/e"/></svg>
+<iframe srcdoc="<script>parent.HIT=1</script>"></iframe><object data="http://evil.test/f"></object><video poster="http://evil.test/g"></video>
+<form action="http://evil.test/h"><input name="password"></form><details open ontoggle="window.HIT=1"></details>
+<input autofocus onfocus="window.HIT=1">
+<a id="js" href="java&#10;script:window.HIT=1">x</a><a id="out" target="_blank" href="http://evil.test/i">y</a>
+<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=window.HIT=1&gt;"></table></mtext></math>
+
+--b
+Content-Type: image/svg+xml
+Content-Disposition: attachment; filename*=UTF-8''%22%3E%3Cimg%20src%3Dx%20onerror%3Dwindow.HIT%3D1%3E.svg
+
+<svg xmlns="http://www.w3.org/2000/svg" onload="window.HIT=1"><script>window.HIT=1</script></svg>
+--b--
+"""
+
+
+def test_a_hostile_message_runs_nothing_and_fetches_nothing(host, page, tmp_path):
+    host.run_expect([0], f"doveadm save -u {BINH} -m INBOX <<'MAIL'\n{HOSTILE}\nMAIL")
+    outside = []
+    page.context.on("request", lambda request: None if request.url.startswith((URL, "data:", "blob:")) else outside.append(request.url))
+    webmail.login(page, URL, BINH, password(BINH))
+    webmail.select(page, "Thư độc")
+    # Nor does it when somebody follows a link that says yes in his place; where pictures of others are not allowed, nothing offers them.
+    for question in ("_action=show", "_action=show&_safe=1"):
+        uid = host.check_output(f"doveadm fetch -u {BINH} uid mailbox INBOX subject 'Thư độc'").split()[-1]
+        page.goto(f"{URL}?_task=mail&_mbox=INBOX&_uid={uid}&{question}")
+        webmail.settle(page)
+        expect(page.locator("#remote-objects-message")).to_have_text("Nội dung từ máy chủ khác đã bị chặn để bảo vệ sự riêng tư của bạn.")
+        page.screenshot(path=tmp_path / "hostile.png")
+        assert [frame.url for frame in page.frames if frame.evaluate("window.HIT")] == []
+        body = page.locator("#messagebody")
+        assert body.locator("form, script, iframe, object, base, meta, link").count() == 0
+        assert not (body.locator("#v1js").get_attribute("href") or "").startswith("java")
+        assert body.locator("#v1out").get_attribute("rel") == "noreferrer"
+    assert outside == []
+
+
+def test_a_search_finds_both_forms_of_vietnamese(host, address, ca):
+    host.run_expect([0], f"doveadm expunge -u {AN} mailbox Drafts all")
+    for form in ("NFC", "NFD"):
+        subject = unicodedata.normalize(form, "Kỷ luật đặc biệt")
+        host.run_expect([0], f"printf 'Subject: {subject}\\n\\nx' | doveadm save -u {AN} -m Drafts")
+    session = webmail.Session(address, URL, ca, AN, password(AN))
+    session.page = session.ask("?_task=mail&_mbox=Drafts")
+    token = session.env(session.page)["request_token"]
+    for form in ("NFC", "NFD"):
+        query = urllib.parse.urlencode({"_q": unicodedata.normalize(form, "LUẬT đặc"), "_headers": "subject,from", "_mbox": "Drafts"})
+        answer = session.ask(f"?_task=mail&_action=search&_remote=1&{query}", **{"X-Roundcube-Request": token})
+        assert answer.count("add_message_row") == 2, form
+
+
+def test_every_text_is_in_vietnamese(host):
+    """Of Roundcube and the plugins in use, but for encryption, which is not offered."""
+    program = pathlib.Path(__file__).with_name("untranslated.php").read_text()
+    assert host.check_output(f"php <<'PHP'\n{program}\nPHP").splitlines() == []
 
 
 @pytest.mark.parametrize(
