@@ -502,9 +502,11 @@ class _Planner:
         worth_saying = [name for name in differing if name not in SILENT] or differing
         said = [self._said(name, box.attributes.get(name, []), differing[name]) for name in worth_saying]
         action = "rename" if renamed else "change"
-        told = Row(action, code, _name(row), wanted["mail"][0], "; ".join(said), entry["clause"] if renamed else "")
+        # An address by decision rests on that, not on the decision by which the mailbox was once given out.
+        decided = row["basis"] if renamed and row["local_part"] == entry["local_part"] else ""
+        told = Row(action, code, _name(row), wanted["mail"][0], "; ".join(said), (decided or entry["clause"]) if renamed else "")
         self.plan.rows.append(told)
-        self.changed.append(self._modification(box, differing, told, self._document(row, "change") or told.clause))
+        self.changed.append(self._modification(box, differing, told, decided or self._document(row, "change") or told.clause))
 
     def _handed_over(self, row: Mapping[str, str], box: Mailbox, wanted: dict[str, list[str]]) -> None:
         """The delegates of a hand-over stay until the register says the same, or rests on a later document."""

@@ -268,9 +268,10 @@ def test_a_mailbox_stays_on_a_host_that_still_stores_mail(settled):
 
 def test_a_rename_by_document_keeps_the_old_address_for_a_year(settled):
     uid = settled.box("N1")["uid"]
-    settled.row("N1").update(local_part="nghia_syt", basis="Công văn 5")
-    (row,) = settled.run().rows
-    assert row.action == "rename"
+    settled.row("N1").update(local_part="nghia_syt", basis="Công văn 5", decision_number="41/QĐ")
+    plan = settled.run()
+    (row,), (line,) = plan.rows, lines(plan)["register-rename"]
+    assert (row.action, row.clause, line["document"]) == ("rename", "Công văn 5", "Công văn 5")
     assert "địa chỉ: nghiath_syt@x.vn → nghia_syt@x.vn" in row.content
     assert settled.box("N1")["uid"] == uid
     assert settled.box("N1")["mailLocalAddress"] == ["nghia_syt@x.vn", "nghiath_syt@x.vn"]
