@@ -9,7 +9,6 @@ pure data: rows for people, changes for ``mailbox_store``. An act that was done 
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -175,10 +174,6 @@ def _rows(path: Path, given: Mapping[str, Any]) -> tuple[list[tuple[str, Mapping
     found: list[Problem] = []
     table = read_table("batch", path, tuple(FIELDS), ("mailbox",), found)
     problems = [str(problem) for problem in found]
-    for name in table.columns:
-        # Columns of their own are welcome, but a name misspelt would let its value be taken from the command line, or from nowhere.
-        meant = [] if name in FIELDS else difflib.get_close_matches(name, FIELDS, 1, 0.75)
-        problems += [f"{path.name}: không có biến {name}; sửa thành {meant[0]}, hoặc bỏ cột đó"] if meant else []
     rows = [
         (f"{path.name}, dòng {line}", {**given, **{name: row[name] for name in FIELDS if row[name]}})
         for line, row in zip(table.lines, table.rows, strict=True)

@@ -281,8 +281,8 @@ def _parse(table: Table, required: Sequence[str], content: str, problems: list[P
     wrong += [f"cột {column} ghi hai lần" for column in sorted({c for c in header if c and header.count(c) > 1})]
     # Columns of their own are welcome, but one misspelt would leave the one that is meant empty in every row.
     absent = [column for column in columns if column not in header]
-    meant = {column: difflib.get_close_matches(column, absent, 1, 0.85) for column in header if column and column not in columns}
-    wrong += [f"cột {column}: có phải là {found[0]}" for column, found in meant.items() if found]
+    meant = {column: difflib.get_close_matches(column, absent, 1, 0.8) for column in header if column and column not in columns}
+    wrong += [f"không có cột {column}; sửa thành {found[0]}, hoặc bỏ cột đó" for column, found in meant.items() if found]
     if wrong:
         problems.append(_file_problem(name, path, "; ".join(wrong), "sửa dòng tiêu đề", header_line, delimiter.join(header)))
         return

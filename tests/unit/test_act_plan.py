@@ -251,7 +251,7 @@ def test_a_file_of_many_with_everything_that_is_wrong(tmp_path):
     [
         ("mailbox,reason\nan@example.vn,nghỉ hưu, theo nguyện vọng\n", "dòng 2, cột (cả dòng), giá trị “theo nguyện vọng”: nhiều ô hơn"),
         ("mailbox,reason,reason\nan@example.vn,một,hai\n", "cột reason ghi hai lần"),
-        ("mailbox,request-only\nan@example.vn,true\n", "không có biến request-only; sửa thành request_only"),
+        ("mailbox,request-only\nan@example.vn,true\n", "không có cột request-only; sửa thành request_only"),
         ('mailbox,reason\nan@example.vn,"mở mà không đóng\n', "không đọc được như CSV"),
         ("mailbox\n\n", "không có dòng nào"),
     ],

@@ -120,7 +120,7 @@ def test_every_bad_row_of_every_file_is_listed_with_its_line(folder):
         ),
         (
             {"people": PEOPLE.replace("organisation\n", "organisation,leave_untill\n")},
-            "cột leave_untill: có phải là leave_until. Cách sửa: sửa dòng tiêu đề.",
+            "không có cột leave_untill; sửa thành leave_until, hoặc bỏ cột đó. Cách sửa: sửa dòng tiêu đề.",
         ),
         # Nobody would hold the mailbox.
         (
