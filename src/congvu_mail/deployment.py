@@ -177,6 +177,12 @@ def check_deployment(
             yield f"{place(folder, 'deployment_backup_known_hosts')}: kho sftp cần khóa của máy đó. Cách sửa: ghi các dòng known_hosts."
         if "vault_backup_ssh_key" not in present:
             yield f"{folder}/vault.yml: thiếu vault_backup_ssh_key. Cách sửa: ghi khóa riêng mở được kho sao lưu bằng ansible-vault edit."
+    if settings.get("deployment_tls_mode") == "files":
+        for name in ("deployment_tls_certificate", "deployment_tls_key"):
+            path = Path(str(settings.get(name) or "."))
+            if path == Path() or (path.is_absolute() and not path.is_file()):
+                remedy = "ghi đường dẫn đầy đủ tới tệp có thật trên máy điều khiển, hoặc đặt deployment_tls_mode là internal_ca"
+                yield f"{place(folder, name)}: {name} = {settings.get(name)!r}: không có tệp chứng thư hay khóa này. Cách sửa: {remedy}."
     if settings.get("deployment_single_sign_on"):
         if not single_sign_on:
             remedy = "viết {}, hoặc đặt single_sign_on.provincial là true trong policy.yml nếu tỉnh có hệ thống đăng nhập tập trung"

@@ -70,6 +70,16 @@ def test_a_value_from_elsewhere(tmp_path):
     assert found.startswith("-e hoặc inventory khác: deployment_outbound = 'no': sai dạng.")
 
 
+def test_a_certificate_given_as_files_is_there(tmp_path):
+    key = tmp_path / "mail.key"
+    key.touch()
+    given = {"deployment_tls_mode": "files", "deployment_tls_certificate": "", "deployment_tls_key": str(key)}
+    (found,) = check(tmp_path, **given)
+    assert found.startswith("-e hoặc inventory khác: deployment_tls_certificate = '': không có tệp chứng thư hay khóa này. Cách sửa: ")
+    assert len(check(tmp_path, **given | {"deployment_tls_certificate": str(key), "deployment_tls_key": str(key) + "x"})) == 1
+    assert check(tmp_path, **given | {"deployment_tls_certificate": str(key)}) == []
+
+
 def test_a_store_elsewhere_needs_its_keys(tmp_path):
     found = check(tmp_path, deployment_backup_repository="sftp:mail@store.example:/mail")
     assert [problem.partition("Cách sửa:")[0] for problem in found] == [
