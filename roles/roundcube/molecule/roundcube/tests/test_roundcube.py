@@ -335,6 +335,26 @@ def test_tokens_that_are_not_ours(host):
     assert attempt(f"'{OFFICE}*{AN}'", "nguyenvanan", protocols=["imap"])["imap"].startswith("NO [AUTHORIZATIONFAILED]")
 
 
+def test_a_token_ends_with_its_time_and_with_the_mailbox(host):
+    program = pathlib.Path(__file__).with_name("tokens.py").read_text()
+
+    def run(*arguments):
+        host.run_expect([0], "systemctl restart dovecot")
+        return json.loads(host.check_output(f"python3 - {AN} {' '.join(arguments)} <<'PY'\n{program}\nPY"))
+
+    token = run("nguyenvanan", "webmail")
+    modify(host, "replace: congvuState\ncongvuState: suspended\n-\nadd: congvuRefusal\ncongvuRefusal: Hop thu dang tam khoa")
+    try:
+        assert run(f"token={token}", "webmail", "imap") == {"imap": "NO [ALERT] Hop thu dang tam khoa"}
+    finally:
+        modify(host, "replace: congvuState\ncongvuState: active\n-\ndelete: congvuRefusal")
+    assert run(f"token={token}", "webmail", "imap") == {"imap": "OK Logged in"}
+    # The provider counts its time from this, and keeps what it read.
+    age = """cd /var/lib/lemonldap-ng/sessions && find . -type f -exec sed -i 's/"_utime":[0-9]*/"_utime":1/' {} +"""
+    webmail.podman("exec", PROVIDER, "sh", "-c", f"{age} && rm -rf /var/cache/lemonldap-ng/lemonldap-ng-sessions/*")
+    assert run(f"token={token}", "webmail", "imap") == {"imap": "NO [AUTHENTICATIONFAILED] Authentication failed."}
+
+
 def test_answers_nobody_asked_for(address, ca):
     for query in ("code=x&state=y", "error=x&error_description=Goi+so+nay"):
         status, _headers, text = webmail.fetch(address, f"{URL}index.php/login/oauth?{query}", ca)

@@ -1,6 +1,7 @@
 """Runs on the webmail's host: tokens.py USER PERSON APPLICATION PROTOCOL...: what each protocol answers to USER with a token of PERSON.
 
-The token is one that the provider gives to APPLICATION; of "unsigned" one made by hand, of "ended" one whose session is over.
+The token is one that the provider gives to APPLICATION; of "unsigned" one made by hand, of "ended" one whose session is over, of
+"token=X" X. Without a protocol: the token.
 """
 
 import base64
@@ -105,6 +106,8 @@ def sieve(initial: bytes) -> str:
 user, person, application, *protocols = sys.argv[1:]
 if person == "unsigned":
     token = made_by_hand(user)
+elif person.startswith("token="):
+    token = person.removeprefix("token=")
 else:
     token, browser = token_of("nguyenvanan" if person == "ended" else person, application)
     if person == "ended":
@@ -113,4 +116,4 @@ initial = f"user={user}\1auth=Bearer {token}\1\1".encode()
 # All at the same time: Dovecot answers wrong ones ever later.
 with concurrent.futures.ThreadPoolExecutor() as pool:
     answers = pool.map(lambda protocol: {"imap": imap, "submission": submission, "sieve": sieve}[protocol](initial), protocols)
-print(json.dumps(dict(zip(protocols, answers, strict=True))))
+print(json.dumps(dict(zip(protocols, answers, strict=True)) or token))
