@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import tarfile
 import zipfile
 import zlib
 
@@ -24,6 +25,16 @@ def zipped(*files: tuple[str, bytes], depth: int = 1) -> bytes:
             for name, content in files:
                 archive.writestr(name, content)
         files = (("goi.zip", buffer.getvalue()),)
+    return buffer.getvalue()
+
+
+def tarred(name: str, content: bytes = b"x", form: int = tarfile.PAX_FORMAT, mode: str = "w:gz") -> bytes:
+    """A tar archive of one file, by default compressed; `form` and `mode` as tarfile's."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode, format=form) as archive:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        archive.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
 
 
@@ -76,7 +87,8 @@ def _unpacked(text: str) -> bytes:
     return zlib.decompress(base64.b64decode(text))
 
 
-# Made once with py7zr, pypdf and msoffcrypto-tool; the password is "pw". EXE_7Z holds setup.exe, PROGRAM_7Z the program as anh.jpg;
+# Made once with py7zr, pypdf and msoffcrypto-tool; the password is "pw". EXE_7Z holds setup.exe, PROGRAM_7Z the program as anh.jpg,
+# BZIP2_7Z the test virus as a.txt, compressed with bzip2;
 # OWNER_PDF may be read by everybody, only printing and changing it ask for a password.
 EXE_7Z = _unpacked(
     "eNozr9qzXl2GgcV5lqZTEgMEiEBpC2O/bEYGhgqGBwwRDKGxDAyNxuzr+M++933DnH+jYO+juyd5VRI0/yRwtKxVPl1+9O2N+w08m/vMEzSOXbL8etr4deS14182T"
@@ -85,6 +97,11 @@ EXE_7Z = _unpacked(
 PROGRAM_7Z = _unpacked(
     "eNozr9qzXl2GgaVKxnRVKQMEiEDpw22KGQ8YCxlEYxnUptVI96y2Y67eu1RwVyOzc4qO9QUGhgcMIQwBsQwMjcbs6/jP38zfw38lK6726fW7HLaVFkv2r7JwT2Tbs"
     "mQfU0TEihtMs1LF6niF1Cv6jfnWX5ffc/JcS+oGQwlrrZVX1/P/v6yqoRr8gumO/AWQxeJssoycEQzs3IwMjIqKjBI8oQwMAJ3qNUE="
+)
+BZIP2_7Z = _unpacked(
+    "eNozr9qzXl2GgUVJmidsBwMEiEDpe1ffnHWKyrA0dIxUC45sCzp9mYFBXq5BrYqtIT/1fiwDkwKDR1fmAoNmf49jyxdVtQRfyUhJudhyyOTLlXsa+2UmdHAGtL9md+T5"
+    "PXnWotlnnhwTelZ2civjIr1VPO83azCfj5KcIPD9x+5JmodaWoymxc1gZPBgZGFjYOTMZmDnZmRgZGZhYuJxYeDgYrQ5H5jBwMDKKMkMdJUgL0Migx5DCUMFEAMdy8XI"
+    "UNA6J+d51V1GUTZGBoWGhkagsDhbNiOnL8QgRUVGCR5PBgYAzOdENw=="
 )
 LOCKED_7Z = _unpacked(
     "eNozr9qzXl2GgcV1Rt/BSgYIEIHSjdf2nmKXVo/8LJ27XVNn4qvE17dEGBlSGFnYGBg5BbgYdeMesDGwczMyMKmwfWRnFArmt3H59a2VS7vGRv9TldIxTlNFRUYJR"

@@ -10,6 +10,7 @@ import threading
 import zipfile
 
 import pytest
+from samples import BZIP2_7Z, tarred
 from testing import play, said, wait_until
 
 CONVERGE = str(pathlib.Path(__file__).parents[1] / "converge.yml")
@@ -17,6 +18,8 @@ CONVERGE = str(pathlib.Path(__file__).parents[1] / "converge.yml")
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + b"-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 KNOWN_BY_FOLDER = b"a file that only the folder of the scenario knows\n"
 LIMIT = 4 * 1024 * 1024
+# Too long for the header of a tar archive.
+LONG = "Báo cáo " * 20
 RAR = bytes.fromhex("526172211a0700cf907300000d00000000000000") + b"x" * 50
 
 
@@ -35,16 +38,6 @@ def locked(name):
     data[6] |= 1
     data[data.index(b"PK\1\2") + 8] |= 1
     return bytes(data)
-
-
-def tarred(name, content):
-    """A .tar.gz of one file."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo(name)
-        info.size = len(content)
-        archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def bomb(size, claimed=None):
@@ -110,7 +103,10 @@ def test_finds_a_virus_through_the_local_socket(host):
         (zipped(("BÁO CÁO.PDF.EXE", b"x")), "exe"),
         (zipped(("a.com. ", b"x")), "com"),
         (zipped(("in.zip", zipped(("in.zip", zipped(("d/a.dll", b"x")))))), "dll"),
-        (tarred("d/a.net", b"x"), "net"),
+        (tarred("d/a.net"), "net"),
+        (tarred(LONG + ".exe"), "exe"),
+        (tarred(LONG + ".EXE", form=tarfile.GNU_FORMAT, mode="w"), "exe"),
+        (zipped(("a.tar", tarred("d" * 90 + f"/{LONG}.dll", form=tarfile.GNU_FORMAT, mode="w"))), "dll"),
         (locked("a.exe"), "exe"),
         (zipped(("d.docx", zipped(("word/embeddings/a.exe", b"x")))), "exe"),
     ],
@@ -122,11 +118,18 @@ def test_finds_forbidden_extensions_in_archives(address, data, extension):
 @pytest.mark.parametrize("name", ["exe.txt", "a.executive.docx", "www.example.com/index.html", "dotnet", "a.exe.pdf"])
 def test_other_names_are_clean(address, name):
     assert scan(address, zipped((name, b"x"))) == "OK"
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        assert scan(address, tarred(LONG + name, form=form)) == "OK"
 
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [(locked("a.txt"), "Zip"), (RAR, "Unscannable-RAR.UNOFFICIAL"), (zipped(("a.rar", RAR)), "Unscannable-RAR.UNOFFICIAL")],
+    [
+        (locked("a.txt"), "Zip"),
+        (RAR, "Unscannable-RAR.UNOFFICIAL"),
+        (zipped(("a.rar", RAR)), "Unscannable-RAR.UNOFFICIAL"),
+        (BZIP2_7Z, "Unscannable-7Z.UNOFFICIAL"),
+    ],
 )
 def test_what_cannot_be_opened_counts_as_encrypted(address, data, kind):
     assert scan(address, data) == f"Heuristics.Encrypted.{kind} FOUND"

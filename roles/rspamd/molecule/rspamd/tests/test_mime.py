@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 from milter import decide
-from samples import EICAR, GTUBE, zipped
+from samples import EICAR, GTUBE, tarred, zipped
 from test_rspamd import OWN
 from test_rspamd import ip as ip
 from test_rspamd import milter as milter
@@ -22,6 +22,7 @@ FORM = (
 VIRUS = "5.7.1 Thu co ma doc (Eicar-Test-Signature.UNOFFICIAL), da bi tu choi. Message refused: malware found." + END
 NAME = '5.7.1 Tep dinh kem "a.exe" thuoc loai bi cam (Dieu 2 khoan 7). Attachment of a forbidden type refused.' + END
 OLD = "5.7.1 Trong thu co tep thuoc loai bi cam (Dieu 2 khoan 7). Message with a uuencoded file of a forbidden type refused." + END
+INSIDE = "5.7.1 Trong tep nen co tep .exe bi cam (Dieu 2 khoan 7). Archive with a file of a forbidden type refused." + END
 SPAM = "5.7.1 Gtube pattern"
 
 
@@ -204,6 +205,7 @@ HIDDEN = {
     "exe: an encoded word in pieces": (disposed('filename*0="=?utf-8?Q?a=2Ee"; filename*1="xe?="'), NAME),
     "exe: folded within the name": (disposed('filename="a.e\n xe"'), NAME),
     "exe: folded within the parameter": (disposed("file\n name=a.exe"), NAME),
+    "exe: too long a name in a tar archive": (whole(mixed(part(b64(tarred("Báo cáo " * 20 + ".exe"))))), INSIDE),
     "exe: encoded message": (whole(b64(disposed("filename=a.exe")), "message/rfc822", "Content-Transfer-Encoding: base64"), NAME),
     **{f"spam: {encoding}": (text(f"x\n{GTUBE}\n".encode(), encoding), SPAM) for encoding in ("8bit", "base64", "quoted-printable")},
     "spam: UTF-16": (text(f"x\n{GTUBE}\n".encode("utf-16"), "base64", "utf-16"), SPAM),

@@ -18,7 +18,7 @@ import uuid
 import dkim
 import pytest
 from milter import decide
-from samples import EICAR, GTUBE, LOCKED_7Z, LOCKED_DOCX, LOCKED_PDF, OWNER_PDF, PROGRAM_7Z, rar, winmail, zipped
+from samples import BZIP2_7Z, EICAR, GTUBE, LOCKED_7Z, LOCKED_DOCX, LOCKED_PDF, OWNER_PDF, PROGRAM_7Z, rar, winmail, zipped
 from samples import locked_zip as locked
 from testing import play, said, wait_until
 
@@ -213,8 +213,8 @@ def test_line_breaks_in_a_name_do_not_reach_the_reply(milter):
 
 @pytest.mark.parametrize(
     "file",
-    [("a.zip", locked("a.txt")), ("a.7z", LOCKED_7Z), ("a.rar", RAR), ("a.zip", zipped(("b.rar", RAR)))],
-    ids=["locked", "7z", "RAR", "RAR in zip"],
+    [("a.zip", locked("a.txt")), ("a.7z", LOCKED_7Z), ("a.7z", BZIP2_7Z), ("a.rar", RAR), ("a.zip", zipped(("b.rar", RAR)))],
+    ids=["locked", "7z", "7z with bzip2", "RAR", "RAR in zip"],
 )
 def test_what_cannot_be_opened_goes_to_quarantine(host, ip, milter, file):
     message = mail(file)
