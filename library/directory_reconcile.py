@@ -69,12 +69,12 @@ def main():
                         done, unchanged = done + changed, unchanged + (not changed)
     except ldap.SERVER_DOWN:
         module.fail_json(
-            msg=f"the directory server stopped answering after {done} of {total} operations; start it and run again: "
-            "what is done stays done, the rest is made up",
+            msg=f"Máy chủ danh bạ (slapd) ngừng trả lời sau {done} trong {total} việc. Cách sửa: khởi động lại (systemctl start slapd) "
+            "rồi chạy lại; việc đã xong vẫn giữ nguyên, chỉ làm nốt phần còn lại.",
             done=done,
         )
     except (mailbox_store.StoreError, mailbox_store.journal.JournalError) as error:
-        module.fail_json(msg=f"{error} ({done} of {total} operations are done)", done=done)
+        module.fail_json(msg=f"{error} (đã xong {done} trong {total} việc)", done=done)
     result = {"changed": bool(done), "done": done, "unchanged": unchanged}
     if refused:
         said = "\n".join([*refused[:20], *([f"... and {len(refused) - 20} more"] if len(refused) > 20 else [])])

@@ -14,6 +14,7 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.congvu_command import Failure, output
+from ansible.module_utils.congvu_directory import NOT_INSTALLED, unreadable
 from ansible.module_utils.congvu_months import VIETNAM
 
 try:
@@ -144,13 +145,13 @@ def log_from():
 def of_directory(suffix, journal):
     """The mailbox entries and the journal of operations."""
     if ldap is None:
-        raise Failure("python3-ldap is not installed on the directory host: run playbooks/site.yml first")
+        raise Failure(NOT_INSTALLED)
     try:
         connection = ldap.initialize("ldapi:///")
         connection.sasl_external_bind_s()
         found = connection.search_ext_s(f"ou=mailboxes,{suffix}", ldap.SCOPE_ONELEVEL, "(objectClass=congvuMailbox)", ATTRIBUTES)
     except ldap.LDAPError as error:
-        raise Failure(f"the directory cannot be read over ldapi:/// ({error}); has playbooks/site.yml been run?") from None
+        raise Failure(unreadable(suffix, error)) from None
     head = journal.with_name(f"{journal.name}.head")
     return {
         "entries": [{name: [value.decode() for value in values] for name, values in entry.items()} for _, entry in found],
