@@ -1,6 +1,7 @@
 """What is lost comes back byte for byte, what is there is not replaced unasked, and a backup that fails is seen."""
 
 import json
+import shlex
 
 import pytest
 from testing import ROOT, play, said
@@ -227,6 +228,33 @@ def test_missing_repository_is_a_failure_and_not_a_new_repository(host, groups, 
         host.run_expect([0], "rmdir /srv/backup && mv /srv/backup.away /srv/backup")
     result = play(f"{ROOT}/playbooks/backup.yml", "--inventory", str(groups))
     assert result.returncode == 0 and "TỐT" in result.stdout and "2 hộp thư, 120 thư" in result.stdout, said(result)
+
+
+# The first backup of a host in a repository that is not there yet; arguments: first (the host that makes it) or other, seconds to wait.
+FIRST_BACKUP = """
+import importlib.machinery, importlib.util, sys
+loader = importlib.machinery.SourceFileLoader("backup", "/usr/local/lib/congvu-mail/backup")
+backup = importlib.util.module_from_spec(importlib.util.spec_from_loader("backup", loader))
+loader.exec_module(backup)
+backup.WAIT_FOR_REPOSITORY = float(sys.argv[2])
+host = backup.Backup()
+host.config |= {"repository": "/srv/shared", "prune": sys.argv[1] == "first"}
+try:
+    host.first_backup()
+except backup.Failure as failure:
+    sys.exit(str(failure))
+sys.exit(not host.repository_is(0))
+"""
+
+
+def test_several_hosts_begin_at_the_same_second(host):
+    """Two that make the repository leave one that nobody can read: one makes it, the others wait, and say so when it does not come."""
+    program = f"python3 -B -c {shlex.quote(FIRST_BACKUP)}"
+    alone = host.run(f"{program} other 0")
+    assert alone.rc == 1 and "chưa mở được kho sao lưu /srv/shared, máy đầu tiên của nhóm backup tạo kho" in alone.stderr
+    assert not host.file("/srv/shared").exists
+    host.run_expect([0], f"{program} other 60 & other=$!; {program} first 60 && wait $other")
+    host.run_expect([0], "rm -r /srv/shared")
 
 
 def test_missing_part_is_a_failure(host, first):
