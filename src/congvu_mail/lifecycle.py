@@ -42,7 +42,7 @@ OPERATOR = "hệ thống (chạy hằng ngày)"
 # Writes of the last access in one run: the directory commits some hundred a second, and the oldest come first.
 ACCESSES = 2000
 # The role postfix's unit.
-HOLD = "/etc/systemd/system/congvu-hold@.service"
+HOLD = "/etc/systemd/system/congvu-hold.service"
 COLUMNS = ("Việc", "Hộp thư", "Đến hạn", "Lý do", "Căn cứ", "Kết quả")
 
 
@@ -212,11 +212,11 @@ class Run:
             for whose in ([], ["-f", "user_login"]):
                 subprocess.run([doveadm, "kick", *whose, first(entry, "uid")], capture_output=True, check=False, timeout=30)
 
-    def _hold(self, uid: str) -> None:
-        """Keep back what a mailbox has in the queue where Postfix is on this host."""
+    @staticmethod
+    def _hold() -> None:
+        """Keep back what a mailbox has in the queue where Postfix is on this host; elsewhere its timer does, half a minute later."""
         if Path(HOLD).exists():
-            unit = HOLD.rpartition("/")[2].replace("@", f"@{uid}")
-            subprocess.run(["systemctl", "start", unit], capture_output=True, check=False, timeout=60)
+            subprocess.run(["systemctl", "start", Path(HOLD).name], capture_output=True, check=False, timeout=60)
 
     # --- a mailbox that somebody else uses (outbound.py) ---
 
@@ -225,14 +225,14 @@ class Run:
         dn, entry = self.entries[uid]
         wanted = self._suspended(entry, reason, "", compromised=first(entry, "congvuLogin") == "TRUE")
         self._change(dn, entry, "suspend", wanted, reason, operator=operator)
-        self._hold(uid)
+        self._hold()
         self.entries[uid] = (dn, {**entry, **wanted})
 
     def tell(self, uid: str, reason: str, operator: str) -> None:
         """Notice of a suspension on the same day, and the end of sessions that began before it."""
         dn, entry = self.entries[uid]
         self._kick(entry)
-        self._hold(uid)
+        self._hold()
         step = _told(clock.Step("notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, "", self.today, self.today, reason), entry)
         wanted, extra = self._notice(step, entry)
         self._change(dn, entry, "clock-notice", wanted, reason, step.clause, extra, operator)

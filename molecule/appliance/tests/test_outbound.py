@@ -1,6 +1,7 @@
 """A mailbox that sends more to the outside than the policy allows: its mail waits, then it is locked as compromised, and it is told."""
 
 import imaplib
+import json
 import re
 
 import pytest
@@ -84,7 +85,7 @@ def test_who_goes_on_beyond_the_limit_is_locked_as_compromised(system, hijacked,
     found = read(system, hijacked["address"])[1]
     assert (found["congvuState"], found["congvuCompromised"]) == (["suspended"], ["TRUE"])
     (uid,) = found["uid"]
-    assert '"changed": ' in system.run("journalctl", "-o", "cat", "-u", f"congvu-hold@{uid}"), "what waits in the queue was not looked at"
+    assert uid in json.loads(system.run("cat", "/var/lib/congvu-mail/hold/looked.json")), "what waits in the queue was not looked at"
     told(system, hijacked, "(mailbox suspended): nghi bi chiem quyen")
     with pytest.raises((imaplib.IMAP4.abort, OSError)):
         for _ in range(50):

@@ -534,6 +534,45 @@ def test_mail_to_the_outside(host, address, trust, sink):
     assert AN not in text, "nor the login"
 
 
+def state(host, uid, **attributes):
+    """Change a mailbox entry; an empty value removes the attribute."""
+    lines = [f"replace: {name}" + (f"\n{name}: {value}" if value else "") for name, value in attributes.items()]
+    ldif = "\n".join([f"dn: uid={uid},ou=mailboxes,dc=lab,dc=test", "changetype: modify", "\n-\n".join(lines)])
+    host.run_expect([0], f"ldapmodify -Q -Y EXTERNAL -H ldapi:/// <<'X'\n{ldif}\nX")
+
+
+def test_mail_of_a_compromised_mailbox_does_not_leave_the_queue(host, address, trust):
+    """Whoever suspended it, perhaps on another host; mail of others waits on, and what a person lets go is not held again."""
+    for name in ("an", "binh"):
+        with smtp(address, 587, trust, name) as s:
+            s.sendmail(f"{name}@lab.test", "friend@outside.example", message(token(), f"{name}@lab.test"))
+
+    def queue():
+        waiting = [json.loads(line) for line in host.check_output("postqueue -j").splitlines()]
+        return {one["sender"].partition("@")[0]: (one["queue_name"], one["queue_id"]) for one in waiting}
+
+    wait_until(
+        lambda: {name: place for name, (place, _) in queue().items()} == dict.fromkeys(("an", "binh"), "deferred"), 40, lambda: str(queue())
+    )
+    guard = "systemctl start congvu-hold.service"
+    try:
+        host.run_expect([0], guard)
+        assert queue()["an"][0] == "deferred"
+        state(host, AN, congvuState="suspended", congvuCompromised="TRUE")
+        with stopped(host, "slapd"):
+            host.run_expect([0], guard)
+        host.run_expect([0], guard)
+        assert (queue()["an"][0], queue()["binh"][0]) == ("hold", "deferred")
+        assert f"{AN}: giữ lại 1 thư trong hàng đợi: {queue()['an'][1]}" in host.check_output("journalctl -b -o cat -u congvu-hold")
+        host.run_expect([0], f"postsuper -H {queue()['an'][1]}")
+        host.run_expect([0], guard)
+        assert queue()["an"][0] != "hold", "what a person let go is held again"
+        assert host.service("congvu-hold.timer").is_running and host.service("congvu-hold.timer").is_enabled
+    finally:
+        state(host, AN, congvuState="active", congvuCompromised="")
+        host.run("postsuper -d ALL")
+
+
 def test_notice_to_the_sender(host, address, trust, sink):
     """A refusal by the other side comes back in Vietnamese, with the report that programs read."""
     mark = token()
