@@ -89,6 +89,14 @@ def _single_sign_on(value: Any) -> bool:
     )
 
 
+# Groups that have one host, and why; `mta` and `backup` may have several.
+_ONE_HOST = {
+    "directory": "danh bạ nằm trên một máy, không đồng bộ giữa các máy",
+    "filter": "khóa DKIM, số đếm và sổ tiêu đề thư nằm trên một máy",
+    "mda": "mọi hộp thư nằm trên một máy",
+    "webmail": "tệp đính kèm của thư đang soạn nằm trên máy đã nhận tệp",
+    "database": "webmail dùng một cơ sở dữ liệu",
+}
 _PROVIDER_URLS = ("authorization_url", "token_url", "userinfo_url", "introspection_url", "logout_url")
 _OFFICE_DAY = ("morning_start", "morning_end", "afternoon_start", "afternoon_end")
 BOOLEAN = Form(lambda value: isinstance(value, bool), "true hoặc false, không có dấu nháy")
@@ -209,6 +217,11 @@ def check_deployment(
     for name, hosts in groups.items():
         if not hosts:
             yield f"hosts.yml: {name}: nhóm không có máy nào. Cách sửa: thêm ít nhất một máy vào nhóm này trong hosts.yml."
+        elif len(hosts) > 1 and name in _ONE_HOST:
+            yield (
+                f"hosts.yml: {name}: nhóm có {len(hosts)} máy ({', '.join(hosts)}), chỉ được một, vì {_ONE_HOST[name]}. "
+                "Cách sửa: để lại một máy trong nhóm này."
+            )
 
 
 def place(folder: Path, name: str) -> str:

@@ -127,6 +127,16 @@ def test_single_sign_on(tmp_path):
         assert [": sai dạng." in problem for problem in check(tmp_path, deployment_single_sign_on={**provider, **wrong})][0], wrong
 
 
+def test_groups_that_have_one_host(tmp_path):
+    """Several would each have a part of the mailboxes, of the keys, of the tables: refused before a host is touched."""
+    groups = dict.fromkeys(("directory", "filter", "mta", "mda", "webmail", "database", "backup"), ["a", "b"])
+    told = list(deployment.check_deployment(tmp_path, settings(PROVINCES[0]), deployment.secret_names(), groups))
+    assert [line.split(": ")[1] for line in told] == ["directory", "filter", "mda", "webmail", "database"]
+    assert told[2] == (
+        "hosts.yml: mda: nhóm có 2 máy (a, b), chỉ được một, vì mọi hộp thư nằm trên một máy. Cách sửa: để lại một máy trong nhóm này."
+    )
+
+
 def test_what_is_missing_comes_all_at_once(tmp_path):
     values = settings(PROVINCES[0])
     del values["deployment_relayhost"]

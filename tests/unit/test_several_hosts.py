@@ -27,6 +27,10 @@ ENDPOINTS = [
     "postfix_lmtp_endpoint",
     "postfix_sasl_endpoint",
     "postfix_quota_endpoint",
+    "postfix_redirect_listen",
+    "postfix_redirect_clients",
+    "rspamd_local_networks",
+    "dovecot_postfix_local",
     "rspamd_milter_bind",
     "rspamd_controller_bind",
     "dovecot_learn_url",
@@ -41,8 +45,9 @@ ENDPOINTS = [
 def inventory(folder, groups, **variables):
     """A province's inventory for other hosts; variables by host."""
     shutil.copytree(PROVINCE, folder)
-    hosts = {host: variables.get(host) for host in groups.values()}
-    names = {"all": {"hosts": hosts, "children": {group: {"hosts": {host: None}} for group, host in groups.items()}}}
+    hosts = {host: variables.get(host) for group in groups.values() for host in group.split()}
+    children = {group: {"hosts": dict.fromkeys(names.split())} for group, names in groups.items()}
+    names = {"all": {"hosts": hosts, "children": children}}
     (folder / "hosts.yml").write_text(yaml.safe_dump(names))
     applications = yaml.safe_load((PROVINCE / "group_vars/all/policy.yml").read_text(encoding="utf-8"))["mail_policy"]["single_sign_on"]
     vault = secrets.generate(applications["ldap_applications"]["value"] or ())
@@ -68,10 +73,11 @@ def wired(tmp_path, groups, names=ENDPOINTS, **more):
     ]
     play = {"hosts": "all", "gather_facts": False, "vars": {"addresses": ADDRESSES}, "vars_files": [str(WIRING)], "tasks": tasks}
     playbook.write_text(yaml.safe_dump([play]))
-    folder = inventory(tmp_path / "inventory", groups, **dict.fromkeys(groups.values(), HERE))
+    hosts = {host for names in groups.values() for host in names.split()}
+    folder = inventory(tmp_path / "inventory", groups, **dict.fromkeys(hosts, HERE))
     status, output = run("ansible-playbook", "-i", str(folder), "-e", json.dumps(more), str(playbook))
     assert status == 0, output
-    return {host: json.loads((tmp_path / f"{host}.json").read_text()) for host in groups.values()}
+    return {host: json.loads((tmp_path / f"{host}.json").read_text()) for host in hosts}
 
 
 def test_endpoints_of_one_host(tmp_path):
@@ -82,6 +88,9 @@ def test_endpoints_of_one_host(tmp_path):
     assert of["rspamd_milter_bind"] == ["127.0.0.1:11332"]
     assert of["roundcube_database_endpoint"] == "unix:/run/postgresql"
     assert of["roundcube_database_clients"] == []
+    assert of["postfix_redirect_listen"] == "127.0.0.1:10588"
+    assert of["postfix_redirect_clients"] == ["127.0.0.0/8", "[::1]/128"]
+    assert of["rspamd_local_networks"] == []
 
 
 def test_endpoints_of_three_hosts(tmp_path):
@@ -105,8 +114,40 @@ def test_mta_and_mda_apart(tmp_path):
     assert of["mx"]["postfix_sasl_endpoint"] == "inet:dir:12345"
     assert of["mx"]["postfix_quota_endpoint"] == "inet:dir:12340"
     assert of["dir"]["dovecot_redirect_endpoint"] == "inet:mx:10588"
+    # What Sieve scripts send: Postfix listens for the mailboxes' host and no other, and the filter takes it as it takes its own host's.
+    assert of["mx"]["postfix_redirect_listen"] == "0.0.0.0:10588"
+    assert of["mx"]["postfix_redirect_clients"] == ["127.0.0.0/8", "[::1]/128", f"{ADDRESSES['dir']}/32"]
+    assert of["dir"]["rspamd_local_networks"] == [f"{ADDRESSES['dir']}/32"]
     assert of["web"]["roundcube_database_endpoint"] == "inet:mx:5432"
     assert of["mx"]["roundcube_database_clients"] == [f"{ADDRESSES['web']}/32"]
+
+
+def test_several_mtas_one_of_them_beside_the_mailboxes(tmp_path):
+    """Then all of them reach the mailboxes over the network: Dovecot has sockets or ports, not both."""
+    of = wired(tmp_path, {**GROUPS, "mta": "mx web"})
+    assert of["mx"]["postfix_lmtp_endpoint"] == of["web"]["postfix_lmtp_endpoint"] == "inet:mx:24"
+    assert of["mx"]["dovecot_postfix_local"] is False
+    assert of["mx"]["dovecot_redirect_endpoint"] == "inet:127.0.0.1:10588"
+
+
+# A part of the hosts is enough for these, or they say themselves what they need.
+ANY_HOSTS = {"site", "status", "backup", "blocks", "restore", "end_sessions", "whole_system"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_who_needs_all_hosts_begins_with_the_check_of_l(path):
+    plays = yaml.safe_load(path.read_text(encoding="utf-8"))
+    first = plays[0].get("ansible.builtin.import_playbook")
+    assert path.stem in ANY_HOSTS or first in ("whole_system.yml", "mailbox_act.yml"), "with -l it would do a part of its work"
+
+
+@pytest.mark.parametrize("name", ["recall", "requests"])
+def test_a_limited_run_is_refused_in_one_sentence(tmp_path, name):
+    folder = inventory(tmp_path / "inventory", GROUPS)
+    status, output = run("ansible-playbook", "-i", str(folder), "--limit", "mx", f"playbooks/{name}.yml")
+    assert status == 2
+    assert "Chưa làm gì. Lệnh này tự chọn những máy cần làm và không nhận -l (đang ghi -l mx)" in " ".join(output.split())
+    assert output.count("TASK [") == 1
 
 
 def certificate(folder, *names):
