@@ -41,11 +41,8 @@ STATE = Path("/var/lib/congvu-mail/lifecycle.json")
 OPERATOR = "hệ thống (chạy hằng ngày)"
 # Writes of the last access in one run: the directory commits some hundred a second, and the oldest come first.
 ACCESSES = 2000
-<<<<<<< HEAD
 # The role postfix's unit.
 HOLD = "/etc/systemd/system/congvu-hold.service"
-=======
->>>>>>> d8783d0 (End submission sessions older than the password, hold a compromised queue on every host)
 COLUMNS = ("Việc", "Hộp thư", "Đến hạn", "Lý do", "Căn cứ", "Kết quả")
 
 
@@ -215,39 +212,27 @@ class Run:
             for whose in ([], ["-f", "user_login"]):
                 subprocess.run([doveadm, "kick", *whose, first(entry, "uid")], capture_output=True, check=False, timeout=30)
 
-<<<<<<< HEAD
     @staticmethod
     def _hold() -> None:
         """Keep back what a mailbox has in the queue where Postfix is on this host; elsewhere its timer does, half a minute later."""
         if Path(HOLD).exists():
             subprocess.run(["systemctl", "start", Path(HOLD).name], capture_output=True, check=False, timeout=60)
 
-=======
->>>>>>> d8783d0 (End submission sessions older than the password, hold a compromised queue on every host)
     # --- a mailbox that somebody else uses (outbound.py) ---
 
     def suspend(self, uid: str, reason: str, operator: str) -> None:
-        """Suspend a mailbox as compromised: with a password of its own it needs a new one before it is reinstated.
-
-        What it has in the queue is held where Postfix is, by ``hold-queue watch`` (role postfix), which sees the mark in the directory.
-        """
+        """Suspend a mailbox as compromised: with a password of its own it needs a new one before it is reinstated."""
         dn, entry = self.entries[uid]
         wanted = self._suspended(entry, reason, "", compromised=first(entry, "congvuLogin") == "TRUE")
         self._change(dn, entry, "suspend", wanted, reason, operator=operator)
-<<<<<<< HEAD
         self._hold()
-=======
->>>>>>> d8783d0 (End submission sessions older than the password, hold a compromised queue on every host)
         self.entries[uid] = (dn, {**entry, **wanted})
 
     def tell(self, uid: str, reason: str, operator: str) -> None:
         """Notice of a suspension on the same day, and the end of sessions that began before it."""
         dn, entry = self.entries[uid]
         self._kick(entry)
-<<<<<<< HEAD
         self._hold()
-=======
->>>>>>> d8783d0 (End submission sessions older than the password, hold a compromised queue on every host)
         step = _told(clock.Step("notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, "", self.today, self.today, reason), entry)
         wanted, extra = self._notice(step, entry)
         self._change(dn, entry, "clock-notice", wanted, reason, step.clause, extra, operator)
