@@ -444,6 +444,24 @@ def test_mailbox_fills_up(server):
     assert status == "NO" and b"[OVERQUOTA]" in data[0]
 
 
+def test_warnings_come_once_however_many_deliveries_cross_together(server):
+    dn = f"uid={GIANG},ou=mailboxes,dc=lab,dc=test"
+    server.ldap(f"dn: {dn}\nchangetype: modify\nreplace: congvuQuota\ncongvuQuota: 204800\n")
+    counted = server.lmtp("giang@lab.test", ("x" * 70 + "\r\n") * 120, count=48, parallel=16)  # 9 kB each, 23 of them
+    assert {code for code, _text in counted} == {250, 552}, counted
+
+    def warnings(percent):
+        words = f"Cảnh báo: hộp thư đã dùng quá {percent}% dung lượng"
+        subjects = [str(email.header.make_header(email.header.decode_header(m["Subject"]))) for m in server.mails(GIANG, "INBOX")]
+        return subjects.count(words)
+
+    wait_until(lambda: warnings(80) and warnings(95), what="both warnings")
+    wait_until(lambda: server.host.run("pgrep -f '[q]uota-warning'").rc, what="the end of those that do nothing")
+    assert (warnings(80), warnings(95)) == (1, 1)
+    server.host.run_expect([0], f"doveadm expunge -u {GIANG} mailbox INBOX all")
+    server.ldap(f"dn: {dn}\nchangetype: modify\nreplace: congvuQuota\ncongvuQuota: 1073741824\n")
+
+
 def test_500_messages_to_one_mailbox_over_20_connections(server):
     counted = server.lmtp("hoa@lab.test", count=500, parallel=20)
     assert {code: sum(n for (c, _), n in counted.items() if c == code) for code, _ in counted} == {250: 500}, counted
@@ -606,13 +624,48 @@ def test_the_copies_are_out_of_users_reach(server):
     assert server.pop3_count("van-thu") == 0 and len(records(server, VAN_THU)) == 3
 
 
-def test_users_make_no_folders_where_nobody_looks(server):
-    """One of a hidden namespace's name would be a place that recall and audit do not see."""
-    client = server.user("khoa")
-    for name in ("Record", "Record/x", "Quarantine", "Quarantine/Held"):
-        assert client.create(f'"{name}"')[0] == "NO"
-        assert client.rename("Archive", f'"{name}"')[0] == "NO"
-    assert re.search(r'"/" Archive', str(client.list()))
+def test_users_put_nothing_where_nobody_looks(server):
+    """A folder of a hidden namespace's name would be one that recall and audit do not see, and what is in the real ones is the system's."""
+    office = server.imap()
+    office.login(*delegate("so", "an"))
+    for client, owner in ((server.user("khoa"), KHOA), (office, SO)):
+        assert client.append("INBOX", None, None, b"Subject: x\r\n\r\nx\r\n")[0] == "OK"
+        client.select("INBOX")
+        imaplib.Commands["MOVE"] = ("SELECTED",)
+        for name in ("Record", "Record/x", "Quarantine", "Quarantine/Held"):
+            assert client.create(f'"{name}"')[0] == "NO"
+            assert client.rename("Archive", f'"{name}"')[0] == "NO"
+            assert client.append(f'"{name}"', None, None, b"Subject: x\r\n\r\nx\r\n")[0] == "NO"
+            assert client.copy("1", f'"{name}"')[0] == "NO"
+            assert client._simple_command("MOVE", "1", f'"{name}"')[0] == "NO"
+        assert re.search(r'"/" Archive', str(client.list()))
+        assert not server.mails(owner, "Quarantine/*") + server.mails(owner, "Record/*")
+
+
+SYSTEMS = {
+    'fileinto "Quarantine/Held";': "Không được lọc thư vào thư mục Quarantine/Held: thư mục này của hệ thống, người dùng không mở được.",
+    "if true { FileInto :copy :create text:\nRecord/2026-11\n.\n; }": "vào thư mục Record/2026-11: thư mục này của hệ thống",
+    'set "q" "Quarantine"; fileinto "${q}/Held";': "thư mục không ghi rõ (${q}/Held): phải ghi rõ phần đầu của tên thư mục.",
+    'fileinto "Recor${hex:64}/x";': "thư mục không ghi rõ (Recor${hex:64}/x)",
+}
+
+
+@pytest.mark.parametrize("script", SYSTEMS)
+def test_a_script_files_nothing_where_only_the_system_does(server, script):
+    whole = f'require ["copy", "encoded-character", "fileinto", "mailbox", "variables"];\n{script}\n'
+    client = server.sieve("khoa")
+    status, text = client.put("cam", whole)
+    assert status == "NO" and SYSTEMS[script] in text, text
+    assert client.put("duoc", whole.replace("Quarantine", "Quarantaine").replace("Recor", "Ho so").replace("${q}", "x${q}"))[0] == "OK"
+
+
+def test_scripts_do_not_fill_the_disk(server):
+    client = server.sieve("giang")
+    assert client.put("lon", "#" * 700_000)[0] == "OK"
+    status, text = client.put("lon-nua", "#" * 700_000)
+    assert status == "NO" and "QUOTA/MAXSIZE" in text, text
+    answers = [client.put(f"nho-{number}", "keep;")[1] for number in range(64)]
+    assert "QUOTA/MAXSCRIPTS" in answers[-1] and answers[-2].startswith("OK"), answers[-2:]
 
 
 def test_a_full_mailbox_keeps_copies_all_the_same(server):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which Sieve scripts forward mail to where they may not: sieve-gate asks when one is stored, forward-check every day."""
+"""What users' Sieve scripts may not do: forward mail to where it may not go, file it where only the system does.
+
+sieve-gate asks when a script is stored or set to work, forward-check every day about forwarding.
+"""
 
 import email.utils
 import re
@@ -11,14 +14,16 @@ TOKEN = re.compile(
     r'|"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>:?[A-Za-z_][\w.]*)|(?P<mark>\S)',
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
+# Dovecot's namespaces that users' protocols do not show (dovecot.conf): held mail, copies of organisations' mail.
+HIDDEN = ("Quarantine", "Record")
 
 
-def redirects(script: str) -> Iterator[str]:
-    """Addresses to which the script redirects, as they are written."""
+def arguments(script: str, command: str) -> Iterator[str]:
+    """The strings that the script gives to a command, as they are written."""
     inside = False
     for token in TOKEN.finditer(script):
         if token["word"]:
-            inside = inside or token["word"].lower() == "redirect"
+            inside = inside or token["word"].lower() == command
         elif token["mark"] in (";", "{", "}"):
             inside = False
         elif inside and token["quoted"] is not None:
@@ -28,12 +33,24 @@ def redirects(script: str) -> Iterator[str]:
 
 
 def refusal(script: str, domains: list[str]) -> str | None:
-    """Why the script may not be stored, in Vietnamese; None when it may."""
+    """Why the script may not forward as it does, in Vietnamese; None when it may."""
     allowed = f"chỉ được chuyển tiếp tới địa chỉ của cơ quan nhà nước ({', '.join(domains)})"
-    for address in redirects(script):
-        if "${" in address:
+    for address in arguments(script, "redirect"):
+        if domains and "${" in address:
             return f"Không được tự động chuyển tiếp thư tới địa chỉ không ghi rõ ({address}): {allowed}."
         domain = email.utils.parseaddr(address)[1].rpartition("@")[2].lower()
-        if "@" in address and not any(domain == d or domain.endswith(f".{d}") for d in domains):
+        if domains and "@" in address and not any(domain == d or domain.endswith(f".{d}") for d in domains):
             return f"Không được tự động chuyển tiếp thư tới {address}: {allowed}."
+    return None
+
+
+def misfiling(script: str) -> str | None:
+    """Why the script may not file mail as it does, in Vietnamese; None when it may. A name's end may be made up at delivery."""
+    for folder in arguments(script, "fileinto"):
+        written, made_up, _rest = folder.partition("${")
+        for hidden in HIDDEN:
+            if written == hidden and not made_up or written.startswith(f"{hidden}/"):
+                return f"Không được lọc thư vào thư mục {folder}: thư mục này của hệ thống, người dùng không mở được."
+            if made_up and hidden.startswith(written):
+                return f"Không được lọc thư vào thư mục không ghi rõ ({folder}): phải ghi rõ phần đầu của tên thư mục."
     return None
