@@ -46,6 +46,8 @@ ACTS = {
     "clock-remove": "Gỡ bỏ do không dùng",
     "clock-purge": "Xóa dữ liệu hộp thư đã chấm dứt",
     "restore-mailbox": "Phục hồi thư từ bản sao lưu",
+    "block-lift": "Bỏ chặn địa chỉ dò mật khẩu",
+    "header-search": "Tra cứu tiêu đề thư",
     "archive_export": "Trích bản lưu cho người kiểm tra",
     "quarantine_release": "Giao thư bị giữ",
     "quarantine_expire": "Xóa thư bị giữ quá hạn",

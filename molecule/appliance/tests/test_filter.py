@@ -449,8 +449,18 @@ def test_headers_of_all_mail_are_kept_and_found(system, sender, receiver, offer)
     record = recorded(system, message)
     assert (record["sender"], record["recipients"], record["subject"]) == (sender["address"], [receiver["address"]], subject)
     assert record["action"] != "reject" and "Message-ID:" in record["headers"]
-    found = system.playbook("playbooks/headers.yml", "-e", f"sender={sender['address']}", "-e", json.dumps({"subject": "tra cứu"}))
+    who = ("-e", json.dumps({"operator": "khanh", "reason": "xác minh đơn thư"}))
+    nobody = system.playbook("playbooks/headers.yml", "-e", f"sender={sender['address']}")
+    assert nobody.returncode != 0 and "Cần người tra cứu và lý do" in nobody.stdout and subject not in nobody.stdout
+    journal = "/var/lib/congvu-mail/journal/operations.jsonl"
+    count = len(system.run("cat", journal, check=False).splitlines())
+    found = system.playbook("playbooks/headers.yml", "-e", f"sender={sender['address']}", "-e", json.dumps({"subject": "tra cứu"}), *who)
     assert found.returncode == 0, found.stdout + found.stderr
     assert subject in found.stdout and "executable" in found.stdout
-    other = system.playbook("playbooks/headers.yml", "-e", "sender=khong-co@outside.example")
+    other = system.playbook("playbooks/headers.yml", "-e", "sender=khong-co@outside.example", "--check", *who)
     assert "Không có thư nào" in other.stdout
+    lines = [json.loads(line) for line in system.run("cat", journal).splitlines()[count:]]
+    assert [(line["act"], line["mailbox"], line["operator"], line["reason"]) for line in lines] == [
+        ("header-search", address, "khanh", "xác minh đơn thư") for address in (sender["address"], "khong-co@outside.example")
+    ], "who looked, and with --check too"
+    assert lines[0]["after"] == {"sender": sender["address"], "subject": "tra cứu"}
