@@ -467,7 +467,7 @@ def test_terminated_with_a_successor_and_back(system, victim, sender, receiver):
     system.wait_for(victim, letter["Message-ID"])
 
 
-def test_an_organisations_mailbox_is_handed_over(system, office, people):
+def test_an_organisations_mailbox_is_handed_over(system, policy, office, people):
     given = {"mailbox": office["address"], "reason": "đổi văn thư", "operator": "khanh", **GIVEN}
     session = system.imap(office)
     code, said, _ = act(system, "handover", **given, delegates=people[1]["address"])
@@ -481,10 +481,8 @@ def test_an_organisations_mailbox_is_handed_over(system, office, people):
     minutes = pathlib.Path(result.replace(".json", ".html")).read_text(encoding="utf-8")
     assert "BIÊN BẢN" in minutes and office["address"] in minutes and "đếm trước và sau khi bàn giao" in minutes
     day = datetime.date.fromisoformat(GIVEN["document_date"])
-    assert (
-        f"Quy chế quản lý, vận hành và sử dụng Hệ thống thư điện tử công vụ tỉnh Quảng Trị;\ntheo văn bản số 12/SNV-VP ngày {day:%d/%m/%Y}."
-        in minutes
-    )
+    decision = f" ban hành kèm theo Quyết định số {policy['regulation']['number']}" if policy["regulation"]["number"] else ""
+    assert f"{policy['regulation']['title']}{decision};\ntheo văn bản số 12/SNV-VP ngày {day:%d/%m/%Y}." in minutes
     # It sends as the organisation from now on.
     letter = compose(office["address"], people[0]["address"], "Sau bàn giao")
     system.send(letter, office["address"], [people[0]["address"]], account=people[1])

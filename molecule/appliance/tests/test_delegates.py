@@ -145,6 +145,8 @@ def test_a_new_password_ends_what_the_old_one_opened(system, office, receiver):
     passwords = [delegate["password"] + end for end in ("", "x", "y")]
     with contextlib.contextmanager(borrowed)(system, {**delegate, "address": delegate["address"].partition("*")[2]}) as person:
         own, shared, other = (system.imap(account) for account in (person, delegate, receiver))
+        letter = compose(person["address"], receiver["address"], "Phiên cũ")
+        sending = [(system.smtp("submission", account), account["address"].partition("*")[0]) for account in (person, delegate, receiver)]
         # It is the second change if the guard first looked at the sessions after the first.
         for old, new in itertools.pairwise(passwords):
             system.run("ldappasswd", "-x", "-H", "ldapi:///", "-D", person["dn"], "-w", old, "-a", old, "-s", new)
@@ -152,7 +154,33 @@ def test_a_new_password_ends_what_the_old_one_opened(system, office, receiver):
                 wait_until(lambda: dead(own) and dead(shared), 30)
                 break
         assert dead(own) and dead(shared) and other.noop()[0] == "OK"
+        answers = []
+        for session, address in sending:
+            session.mail(address)
+            session.rcpt(receiver["address"])
+            answers.append(session.data(letter.as_bytes().replace(person["address"].encode(), address.encode())))
+        assert [code for code, _text in answers] == [421, 421, 250], answers
+        gone = b"Mat khau da thay doi, hay dang nhap lai (password changed, log in again)"
+        assert all(gone in text for _code, text in answers[:2]), answers
+        again = {**person, "password": new}
+        system.send(letter, person["address"], [receiver["address"]], account=again)
         assert system.imap({**delegate, "password": new}).noop()[0] == "OK"
+
+
+def test_an_office_with_a_password_of_its_own_gets_a_new_one(system, office, receiver):
+    """What the old one opened ends; its delegates came by their own, and go on sending for it."""
+    organisation, delegate = office
+    base = "ou=mailboxes,dc=" + system.domain.replace(".", ",dc=")
+    (uid,) = entries(system, "-b", base, f"(mail={organisation['address']})", "uid")
+    own, shared = (system.smtp("submission", account) for account in (organisation, delegate))
+    ldif = f"dn: uid={uid},{base}\nchangetype: modify\nreplace: pwdReset\npwdReset: "
+    system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=f"{ldif}TRUE\n")
+    try:
+        code, text = own.docmd("MAIL", f"FROM:<{organisation['address']}>")
+        assert code == 421 and b"hay dang nhap lai (log in again)" in text, (code, text)
+        assert shared.docmd("MAIL", f"FROM:<{organisation['address']}>")[0] == 250
+    finally:
+        system.run("ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", "ldapi:///", stdin=f"{ldif}FALSE\n")
 
 
 def test_a_delegate_is_told_why_the_office_is_closed(system, office):

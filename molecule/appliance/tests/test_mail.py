@@ -130,6 +130,8 @@ DISGUISES = {
     "comment": "From: {other} ({own})",
     "name": 'From: "{other}" <{own}>',
     "encoded": "From: =?utf-8?Q?{quoted}?= <{own}>",
+    "another width": "From: =?utf-8?Q?{wide}?= <{own}>",
+    "spaced out": 'From: "{spaced}" <{own}>',
     "Sender": "From: {own}\r\nSender: {other}",
     "sent on by another": "From: {other}\r\nResent-From: {other}",
     "nobody": "From: Chu tich",
@@ -139,7 +141,9 @@ DISGUISES = {
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_the_reader_sees_who_wrote(system, sender, receiver, disguise):
     """Of the header's From, not only of the envelope."""
-    names = {"own": sender["address"], "other": receiver["address"], "quoted": receiver["address"].replace("@", "=40")}
+    own, other = sender["address"], receiver["address"]
+    written = {"quoted": "=40", "wide": "=EF=BC=A0", "spaced": " @ "}
+    names = {"own": own, "other": other} | {name: other.replace("@", at) for name, at in written.items()}
     raw = compose(sender["address"], receiver["address"], "giả mạo").as_bytes().replace(b"\n", b"\r\n")
     raw = raw.replace(f"From: {sender['address']}".encode(), DISGUISES[disguise].format(**names).encode())
     answer = refusal(lambda: system.send(raw, sender["address"], [receiver["address"]], account=sender))

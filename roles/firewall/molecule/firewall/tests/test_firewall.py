@@ -92,6 +92,20 @@ def test_who_guesses_is_blocked_and_nobody_else(host, name):
     assert f"198.51.100.{number}" in host.check_output("nft list table inet f2b-table")
 
 
+def test_an_ipv6_network_is_one_attacker(host):
+    """An address for every guess, in however it is written; the block can be lifted, and a neighbour has none."""
+    addresses = [f"2001:db8:7:2:{number:x}::1" for number in range(31)]
+    loop = f'for a in {" ".join(addresses)}; do echo "{LINES["dovecot"].format("$a")}"; done'
+    host.run_expect([0], f"systemd-run --quiet --wait --collect --unit=dovecot sh -c '{loop}'")
+    guesses(host, "dovecot", LINES["dovecot"].format("2001:db8:7:3::1"), 29)
+    wait_until(lambda: "2001:db8:7:2::/64" in blocked(host), 60)
+    assert not {one for one in blocked(host) if one.startswith("2001:db8:7:")} - {"2001:db8:7:2::/64"}
+    assert "2001:db8:7:2::/64" in host.check_output("nft list table inet f2b-table")
+    host.run_expect([0], "fail2ban-client unban 2001:db8:7:2::/64")
+    assert "2001:db8:7:2::/64" not in blocked(host)
+    assert "2001:db8:7:2::/64" not in host.check_output("nft list table inet f2b-table")
+
+
 def test_blocks_outlive_a_restart(host):
     before = blocked(host)
     assert before

@@ -316,6 +316,21 @@ def test_a_user_sees_the_address_book_and_writes_only_his_password(uid):
 # --- passwords --------------------------------------------------------------------------------------------------------
 
 
+def test_a_connection_that_is_older_than_the_suspension_reads_no_more(host):
+    """slapd asks for the password at the bind only; what a connection may read is looked up each time."""
+    script = f"""
+import ldap
+user, root = ldap.initialize("ldapi:///"), ldap.initialize("ldapi:///")
+root.sasl_external_bind_s()
+user.simple_bind_s({dn("an")!r}, {OWN!r})
+for state in ("active", "suspended", "active"):
+    root.modify_s({dn("an")!r}, [(ldap.MOD_REPLACE, "congvuState", [state.encode()])])
+    print(len(user.search_s({MAILBOXES!r}, ldap.SCOPE_ONELEVEL, "(mail=*)", ["mail"])))
+"""
+    seen = [int(line) for line in host.check_output(f"python3 -c {shlex.quote(script)}").split()]
+    assert seen[0] > 0 and seen == [seen[0], 0, seen[0]]
+
+
 def test_who_must_change_the_password_can_do_only_that(host):
     refused = tool(f"ldapsearch -b {MAILBOXES}", dn("binh"), INITIAL)
     assert refused.rc == 50
@@ -558,6 +573,7 @@ def test_service_passwords_follow_the_variable(host):
         f"modify cn=postfix,ou=services,{SUFFIX}",
         *(f"delete cn={name},ou=services,{SUFFIX}" for name in ("roundcube", "portal", "password-page", "notice")),
     ]
+    assert "openldap : End what a former password of a service account opened" in results
     assert "new-secret" not in json.dumps(results)
     assert "SSHA512" not in json.dumps(results)
     postfix = f"cn=postfix,ou=services,{SUFFIX}"

@@ -13,7 +13,7 @@ POLICY = Path(ROOT) / "molecule/lab/sample/policy.yml"
 
 def check(policy: Path, **variables):
     """Run the role for a host that does not exist."""
-    variables |= {"policy_file": str(policy)}
+    variables = {"policy_file": str(policy), "policy_texts": str(POLICY.parent), **variables}
     return play(PLAYBOOK, "--inventory", "mail.invalid,", "--extra-vars", json.dumps(variables))
 
 

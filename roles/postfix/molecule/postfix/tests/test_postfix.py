@@ -448,6 +448,25 @@ def test_directory_down(host, address, trust):
     wait_until(lambda: accepted(address), 30, "acceptance after the directory is back")
 
 
+def test_who_knows_the_age_of_sessions_is_down(host, address, trust):
+    """The letter stays with the mail program, and a session whose beginning nobody saw has to begin anew."""
+
+    def letter(session):
+        assert envelope(session, "an@lab.test", "binh@lab.test")[0] == 250
+        code, text = session.data(message(token()))
+        return code, text.decode()
+
+    with smtp(address, 587, trust, "an") as session:
+        with stopped(host, "congvu-session-age"):
+            code, text = letter(session)
+            assert (code, text.endswith("Tam thoi khong gui duoc, hay gui lai sau (try again later)")) == (451, True), text
+        wait_until(lambda: host.run("ss -Hlx src unix:/var/spool/postfix/private/session-age | grep .").rc == 0)
+        code, text = letter(session)
+        assert (code, text.endswith("Mat khau da thay doi, hay dang nhap lai (password changed, log in again)")) == (421, True), text
+    with smtp(address, 587, trust, "an") as session:
+        assert letter(session)[0] == 250
+
+
 def accepted(address):
     with smtp(address) as s:
         return envelope(s, OUTSIDE, "an@lab.test")[0] == 250
