@@ -31,7 +31,7 @@ def test_a_backup_and_its_trial_show_in_the_table(system):
         found = lines(shown, topic)
         assert found and {level for level, _detail in found} == {"tốt"}, (topic, found)
     ((_level, services),) = lines(shown, "Dịch vụ")
-    assert re.match(r"(\d+)/\1 đang chạy: .*postfix, dovecot, .*nginx", services), services
+    assert re.match(r"(\d+)/\1 đang chạy: .*postfix, .*dovecot, .*nginx", services), services
     assert "/etc/congvu-mail/tls/mail.crt: còn " in lines(shown, "Chứng thư")[0][1]
     for topic in ("Sao lưu", "Thử phục hồi"):
         assert "cách đây chưa đầy 1 phút" in lines(shown, topic)[0][1] or "phút" in lines(shown, topic)[0][1]
