@@ -232,7 +232,6 @@ class Run:
         """Notice of a suspension on the same day, and the end of sessions that began before it."""
         dn, entry = self.entries[uid]
         self._kick(entry)
-        self._hold()
         step = _told(clock.Step("notice", uid, first(entry, "congvuCode"), clock.SUSPENSION, "", self.today, self.today, reason), entry)
         wanted, extra = self._notice(step, entry)
         self._change(dn, entry, "clock-notice", wanted, reason, step.clause, extra, operator)
